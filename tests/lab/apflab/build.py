@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Build our modules, userspace and the L2 initramfs natively, inside the tree of an L1 image."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+from . import paths, proc
+from .errors import LabError
+from .images import HostImage, make_initrd
+from .progress import say, step
+
+MODULES = {"host-module": "apf_host", "guest-module": "apf_guest"}
+PARTS = (*MODULES, "userspace", "guest")
+NOT_SOURCE = {"build", ".git", "__pycache__", ".pytest_cache", "node_modules"}
+
+# Modules an L2 may need; its disk-less system has everything else built in.
+L2_MODULES = []
+
+
+def fingerprint(*folders):
+    """Hash of names, modes and contents below @folders (missing ones count as empty)."""
+    h = hashlib.sha256()
+    for top in folders:
+        for path in sorted([top] if top.is_file() else top.rglob("*")):
+            if path.is_file() and not NOT_SOURCE & set(path.relative_to(paths.REPO).parts):
+                h.update(f"{path.relative_to(paths.REPO)} {path.stat().st_mode & 0o111}\0".encode())
+                h.update(path.read_bytes())
+    return h.hexdigest()
+
+
+def mirror(src, dst):
+    """Copy @src over @dst so that unchanged files keep their time: make rebuilds only the rest."""
+    dst.mkdir(parents=True, exist_ok=True)
+    wanted = set()
+    for path in src.rglob("*"):
+        rel = path.relative_to(src)
+        if NOT_SOURCE & set(rel.parts) or path.is_dir():
+            continue
+        wanted.add(rel)
+        to = dst / rel
+        data = path.read_bytes()
+        if not to.exists() or to.read_bytes() != data:
+            to.parent.mkdir(parents=True, exist_ok=True)
+            to.write_bytes(data)
+        shutil.copymode(path, to)
+    source_suffixes = {".c", ".h", ".S"}
+    for old in dst.rglob("*"):
+        if old.is_file() and old.suffix in source_suffixes and not old.name.endswith(".mod.c") \
+                and old.relative_to(dst) not in wanted:
+            old.unlink()
+
+
+class Build:
+    """What the repository builds to for one release, below build/lab/<release>/."""
+
+    def __init__(self, release):
+        self.image = HostImage(release).ensure()
+        self.release = release
+        self.out = paths.BUILD / release
+        self.stamps = self.out / "stamps.json"
+        self.dest = self.out / "dest"          # what meson installs
+        self.modules = self.out / "modules"    # *.ko
+        self.initrd = self.out / "l2-initrd"
+
+    def chroot(self, script, what):
+        """Run @script in the tree with the repository read-only at /src, build/lab/<release> at /out."""
+        setup = """set -e
+            mount --bind "$1" "$3/src"; mount -o remount,bind,ro "$3/src"
+            mount --bind "$2" "$3/out"
+            mount -t proc proc "$3/proc"; mount -t tmpfs tmp "$3/tmp"
+            mount --rbind /dev "$3/dev"
+            exec chroot "$3" /bin/sh -e -c "$4" """
+        env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8", "TERM": "dumb"}
+        return proc.call(["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child",
+                          "sh", "-c", setup, "sh", paths.REPO, self.out, self.image.tree, script], what, env=env)
+
+    def _stamp(self, name, value):
+        known = json.loads(self.stamps.read_text()) if self.stamps.exists() else {}
+        if value is None:
+            return known.get(name)
+        known[name] = value
+        self.stamps.write_text(json.dumps(known))
+        return value
+
+    def _once(self, name, key, made, text, body):
+        """Run @body unless it was run for the same @key already and its result exists."""
+        key = f"{self.image.path.name}:{key}"
+        if self._stamp(name, None) == key and made.exists():
+            return
+        with step(f"building {text} for {self.release}"):
+            body()
+        self._stamp(name, key)
+
+    def all(self, parts=PARTS):
+        wrong = set(parts) - set(PARTS)
+        if wrong:
+            raise LabError(f"no part {', '.join(sorted(wrong))} to build; there are: {', '.join(PARTS)}")
+        self.out.mkdir(parents=True, exist_ok=True)
+        with proc.locked(self.out / ".lock", f"building for {self.release}"):
+            if (self.out / "image").exists() and (self.out / "image").read_text() != self.image.path.name:
+                # objects of another compiler or kernel
+                for folder in ("work", "meson", "modules", "dest"):
+                    shutil.rmtree(self.out / folder, ignore_errors=True)
+            (self.out / "image").write_text(self.image.path.name)
+            for folder, name in MODULES.items():
+                if folder in parts:
+                    self.module(paths.REPO / folder, name)
+            if "userspace" in parts:
+                self.userspace()
+            if "guest" in parts:
+                self.guest()
+        return self
+
+    def module(self, source, name):
+        """One out-of-tree module; its objects stay out of the repository."""
+        if not (source / "Kbuild").exists() and not (source / "Makefile").exists():
+            say(f"no {source.name}/ yet, {name}.ko is not built")
+            return None
+        ko = self.modules / f"{name}.ko"
+
+        def build():
+            work = self.out / "work"
+            mirror(source, work / source.name)
+            if (paths.REPO / "include").exists():
+                mirror(paths.REPO / "include", work / "include")
+            if (paths.REPO / "VERSION").exists():
+                shutil.copy(paths.REPO / "VERSION", work / "VERSION")
+            self.chroot(f"make -j$(nproc) -C /lib/modules/{self.image.kver}/build "
+                        f"M=/out/work/{source.name} W=1 modules >/out/{name}.log 2>&1 || "
+                        f"{{ cat /out/{name}.log; exit 1; }}\n"
+                        f"mkdir -p /out/modules\n"
+                        f"strip --strip-debug -o /out/modules/{name}.ko /out/work/{source.name}/{name}.ko",
+                        f"building {name}.ko for {self.release}")
+            warnings = (self.out / f"{name}.log").read_text()
+            if "warning:" in warnings:
+                say(f"{name}: compiler warnings, see {self.out}/{name}.log")
+
+        self._once(name, fingerprint(*(f for f in (source, paths.REPO / "include", paths.REPO / "VERSION") if f.exists())), ko, f"{name}.ko", build)
+        return ko
+
+    def userspace(self):
+        if not (paths.REPO / "meson.build").exists():
+            say("no meson.build yet, the userspace is not built")
+            return
+        folders = [paths.REPO / f for f in ("daemon", "cli", "include", "systemd", "man", "dashboard", "meson.build",
+                                            "meson_options.txt", "meson.options", "tests/unit", "tests/meson.build",
+                                            "tests/fuzz", "packaging", "subprojects")]
+
+        def build():
+            shutil.rmtree(self.dest, ignore_errors=True)
+            # a build dir of another meson or option set is set up again from nothing
+            self.chroot("""cd /src
+                options="--prefix=/usr --sysconfdir=/etc --localstatedir=/var --buildtype=debugoptimized"
+                if [ -e /out/meson/build.ninja ]; then ok=1; else rm -rf /out/meson; ok=0; fi
+                { [ $ok = 1 ] || meson setup /out/meson /src $options; } >/out/meson.log 2>&1 &&
+                { ninja -C /out/meson && DESTDIR=/out/dest meson install --no-rebuild -C /out/meson; } >>/out/meson.log 2>&1 ||
+                { tail -n 80 /out/meson.log; exit 1; }""", f"building the userspace for {self.release}")
+
+        self._once("userspace", fingerprint(*(f for f in folders if f.exists())), self.dest, "the userspace", build)
+
+    def guest(self):
+        """The L2 initramfs: busybox, the workload, the agent, apf_guest.ko when there is one."""
+        source = paths.LAB / "workload"
+        ko = self.modules / "apf_guest.ko"
+        have_ko = ko.exists() and (paths.REPO / "guest-module").exists()
+
+        def build():
+            self.chroot("gcc -std=gnu17 -O2 -Wall -Wextra -static -pthread -o /out/workload "
+                        "/src/tests/lab/workload/workload.c", "building the workload")
+            files = {"init": (source / "init.sh").read_bytes(), "agent.sh": (source / "agent.sh").read_bytes(),
+                     "bin/workload": (self.out / "workload").read_bytes()}
+            if have_ko:
+                files["modules/apf_guest.ko"] = ko.read_bytes()
+            make_initrd(self.image.tree, self.image.kver, L2_MODULES, files, self.initrd)
+
+        key = fingerprint(source) + (hashlib.sha256(ko.read_bytes()).hexdigest() if have_ko else "")
+        self._once("guest", key, self.initrd, "the L2 initramfs", build)
+
+    def install(self, host, parts=PARTS):
+        """Build and put the result into a running L1."""
+        self.all(parts)
+        if self.image.kver != host.kernel:
+            raise LabError(f"{host.name} runs {host.kernel}, the modules are for {self.image.kver}")
+        if "guest" in parts:
+            host.put(self.initrd, "/var/lib/lab/l2-initrd")
+            host.run("rm -f /run/lab/warm")
+        kos = [self.modules / f"{name}.ko" for folder, name in MODULES.items()
+               if folder in parts and (paths.REPO / folder).exists()]
+        with step(f"installing into {host.name}"):
+            extra = f"/lib/modules/{self.image.kver}/updates"
+            for ko in kos:
+                if ko.exists():
+                    host.put(ko, f"{extra}/{ko.name}")
+            if "userspace" in parts and self.dest.exists() and (paths.REPO / "meson.build").exists():
+                host.put(self.dest, "/")
+            host.run("""depmod
+                ldconfig
+                systemd-sysusers
+                systemd-tmpfiles --create --prefix=/var/lib --prefix=/run --prefix=/etc 2>/dev/null
+                systemctl daemon-reload
+                busctl call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus ReloadConfig >/dev/null
+                # polkitd watches its folders itself, but only those that were there when it started
+                systemctl try-restart polkit
+                true""", timeout=120)
+        return self

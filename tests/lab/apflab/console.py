@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Serial consoles: the log of an L1, and the command line of an L2 on its second port."""
+
+import os
+import re
+import socket
+import threading
+import time
+import uuid
+from base64 import b64encode
+
+from .errors import LabError, Timeout
+
+
+def tail(path, lines=40):
+    try:
+        with open(path, "rb") as f:
+            f.seek(max(0, os.path.getsize(path) - 32768))
+            text = f.read().decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(line.rstrip("\r") for line in text.split("\n")[-lines:])
+
+
+class Shell:
+    """Commands for the agent on an L2's ttyS1 (workload/agent.sh).
+
+    One line out per command, one block back: `APF-OUT <id> <rc> <bytes>` and that many raw
+    bytes. The agent runs each command beside its reading loop, so one that hangs (a stuck
+    task is what some tests look for) does not block the next.
+    """
+
+    HEADER = re.compile(rb"APF-(OUT|UP) (\w+) (\d+) (\d+)\n")
+
+    def __init__(self, path):
+        self.path = str(path)
+        self.sock = None
+        self.buffer = b""
+        self.done = {}
+        self.lock = threading.Lock()
+
+    def connect(self):
+        if self.sock is None:
+            sock = socket.socket(socket.AF_UNIX)
+            sock.settimeout(5)
+            try:
+                sock.connect(self.path)
+            except OSError:
+                sock.close()
+                raise
+            self.sock = sock
+
+    def close(self):
+        if self.sock is not None:
+            self.sock.close()
+            self.sock = None
+
+    def _receive(self, wait):
+        self.sock.settimeout(wait)
+        try:
+            data = self.sock.recv(65536)
+        except (TimeoutError, socket.timeout):
+            return
+        except OSError as e:
+            raise LabError(f"L2 shell: {e}") from e
+        if not data:
+            raise LabError("L2 shell: connection closed")
+        self.buffer += data
+        while True:
+            found = self.HEADER.search(self.buffer)
+            if not found:
+                self.buffer = self.buffer[-256:]
+                return
+            size = int(found.group(4))
+            if len(self.buffer) < found.end() + size:
+                return
+            body = self.buffer[found.end():found.end() + size]
+            self.buffer = self.buffer[found.end() + size:]
+            self.done[found.group(2).decode()] = int(found.group(3)), body
+
+    def run(self, cmd, timeout, alive=lambda: None):
+        """(rc, output); @alive is asked now and then and raises when the guest is gone."""
+        deadline = time.monotonic() + timeout
+        ident = uuid.uuid4().hex[:8]
+        with self.lock:
+            self.connect()
+            self.sock.settimeout(timeout)
+            self.sock.sendall(b"RUN %s %s\n" % (ident.encode(), b64encode(cmd.encode())))
+            asked = time.monotonic()
+            while ident not in self.done:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise Timeout(f"L2 command gave no answer in {timeout} s: {cmd}")
+                self._receive(min(left, 1))
+                if time.monotonic() - asked > 5:
+                    alive()
+                    asked = time.monotonic()
+            rc, body = self.done.pop(ident)
+        return rc, body.decode(errors="replace")

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: GPL-2.0
+"""VM: one L2, a libvirt KVM domain in an L1, with less memory than it was promised."""
+
+import json
+import shlex
+import time
+import uuid as uuidlib
+from xml.sax.saxutils import escape
+
+from .console import Shell
+from .errors import LabError, Timeout, VMDied
+
+KERNEL = "/boot/vmlinux-l2"
+INITRD = "/var/lib/lab/l2-initrd"
+
+DOMAIN = """<domain type='kvm'>
+  <name>{name}</name>
+  <uuid>{uuid}</uuid>
+  <memory unit='MiB'>{memory_mib}</memory>
+  {memtune}
+  <vcpu>{vcpus}</vcpu>
+  {metadata}
+  <os>
+    <type arch='x86_64' machine='{machine}'>hvm</type>
+    <kernel>{kernel}</kernel>
+    <initrd>{initrd}</initrd>
+    <cmdline>{cmdline}</cmdline>
+  </os>
+  <features><acpi/><apic/></features>
+  {cpu}
+  <on_poweroff>destroy</on_poweroff>
+  <on_reboot>destroy</on_reboot>
+  <on_crash>destroy</on_crash>
+  <devices>
+    <emulator>/usr/bin/qemu-system-x86_64</emulator>
+    <controller type='usb' model='none'/>
+    <serial type='file'><source path='/run/lab/{name}.console'/><target port='0'/></serial>
+    <serial type='unix'><source mode='bind' path='/run/lab/{name}.sock'/><target port='1'/></serial>
+    <memballoon model='none'/>
+  </devices>
+</domain>
+"""
+
+
+def cpu_xml(cpu):
+    if cpu.startswith("<"):
+        return cpu
+    if cpu in ("host-passthrough", "host-model"):
+        return f"<cpu mode='{cpu}'/>"
+    return f"<cpu mode='custom' match='exact' check='none'><model fallback='forbid'>{escape(cpu)}</model></cpu>"
+
+
+class VM:
+    """One L2. start() returns when libvirt has created it, wait_ready() when it does its job."""
+
+    def __init__(self, host, name="vm1", vcpus=1, memory_mib=512, limit_mib=200,
+                 workload="-f 4 -w 4 -m 160 -t 0", cpu="host-passthrough", cmdline="", insmod=None,
+                 persistent=False, metadata="", machine="pc", uuid=None):
+        self.host = host
+        self.name = name
+        self.uuid = uuid or str(uuidlib.uuid4())
+        self.workload = workload
+        self.persistent = persistent
+        words = ["console=ttyS0", "quiet", "panic=-1", "mitigations=off", "audit=0"]
+        if workload:
+            words.append(f'apf.run="{workload}"')
+        if insmod:
+            words.append(f'apf.insmod="{insmod}"')
+        if cmdline:
+            words.append(cmdline)
+        memtune = f"<memtune><hard_limit unit='MiB'>{limit_mib}</hard_limit></memtune>" if limit_mib else ""
+        self.xml = DOMAIN.format(
+            name=escape(name), uuid=self.uuid, memory_mib=memory_mib, memtune=memtune, vcpus=vcpus,
+            metadata=f"<metadata>{metadata}</metadata>" if metadata else "", machine=machine, kernel=KERNEL,
+            initrd=INITRD, cmdline=escape(" ".join(words)), cpu=cpu_xml(cpu))
+        self._pid = None
+        self._shell = None
+        self._text = b""
+        self._running = False
+        self._stopped = False
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_exc):
+        self.stop()
+
+    # -- life --------------------------------------------------------------------------
+
+    def start(self, timeout=120):
+        if self._running:
+            raise LabError(f"{self.name} is running")
+        self._warm()
+        name = shlex.quote(self.name)
+        self._text = b""
+        self.host.run(f"cd /run/lab; rm -f {name}.sock; "
+                      f"[ ! -e {name}.console ] || mv {name}.console {name}.before-$(cat /proc/uptime | cut -d. -f1).console")
+        verb = "virsh -q define /dev/stdin && virsh -q start " + name if self.persistent \
+            else "virsh -q create /dev/stdin"
+        self.host.run(verb + f" && cat /run/libvirt/qemu/{name}.pid >/run/lab/{name}.pid",
+                      input=self.xml, timeout=timeout)
+        self._pid = int(self.host.read(f"/run/libvirt/qemu/{self.name}.pid"))
+        self._running, self._stopped = True, False
+        if self not in self.host.vms:
+            self.host.vms.append(self)
+        return self
+
+    def _warm(self):
+        """Read what every QEMU maps into the page cache, charged to nobody's limit.
+
+        Otherwise most major faults of a limited guest are QEMU's own text.
+        """
+        self.host.run("""[ ! -e /run/lab/warm ] || exit 0
+            [ -e %s ] || { echo 'no L2 initramfs in this host: call host.install() first' >&2; exit 1; }
+            q=/usr/bin/qemu-system-x86_64
+            cat $q $(ldd $q | sed -n 's/.*=> \\([^ ]*\\).*/\\1/p') %s %s >/dev/null; touch /run/lab/warm"""
+                      % (INITRD, KERNEL, INITRD))
+
+    def wait_ready(self, timeout=180):
+        """Until the workload has filled its memory and runs, or (without one) the shell answers."""
+        deadline = time.monotonic() + timeout
+        while True:
+            alive = self._fetch()
+            if self.workload:
+                if b'"start":true' in self._text:
+                    return self
+            elif b"lab: init up" in self._text:
+                self.run("true", timeout=max(1, deadline - time.monotonic()))
+                return self
+            if not alive:
+                self._raise_dead()
+            if time.monotonic() > deadline:
+                raise Timeout(f"{self.name}: not ready in {timeout} s; end of its console:\n"
+                              + "\n".join(self.text().splitlines()[-30:]))
+            time.sleep(0.5)
+
+    def stop(self):
+        """Pull the plug. Its console stays readable."""
+        if not self._running or self._stopped:
+            return
+        self._stopped = True
+        self.detach()
+        try:
+            self._fetch()
+        except LabError:
+            pass
+        name = shlex.quote(self.name)
+        self.host.run(f"virsh -q destroy {name}; " + (f"virsh -q undefine {name}; " if self.persistent else "") +
+                      f"n=0; while [ -d /proc/{self._pid} ] && [ $n -lt 100 ]; do sleep 0.1; n=$((n+1)); done",
+                      check=False, timeout=120)
+        self._running = False
+
+    def kill9(self):
+        """What the OOM killer does to a VMM."""
+        self.host.run(f"kill -9 {self.pid}", check=False)
+        self.host.wait_for(f"! [ -d /proc/{self.pid} ]", 60, f"the end of {self.name}")
+        self.detach()
+        self._running = False
+
+    def detach(self):
+        if self._shell is not None:
+            self._shell.close()
+            self._shell = None
+            if not self.host._closed:
+                self.host.unforward(f"/run/lab/{self.name}.sock")
+
+    # -- facts -------------------------------------------------------------------------
+
+    @property
+    def pid(self):
+        """PID of its QEMU in L1."""
+        if self._pid is None:
+            raise LabError(f"{self.name} was not started")
+        return self._pid
+
+    def alive(self):
+        return self._running and self.host.run(
+            f"[ -d /proc/{self.pid} ] && ! grep -q '^State:.Z' /proc/{self.pid}/status", check=False).rc == 0
+
+    def state(self):
+        return self.host.run(f"virsh -q domstate {shlex.quote(self.name)}", check=False).stdout.strip()
+
+    def cgroup(self):
+        """Its cgroup v2 folder in L1 (the one that carries the limit)."""
+        path = self.host.run(f"sed -n 's/^0:://p' /proc/{self.pid}/cgroup").stdout.strip()
+        scope, sep, _ = path.partition(".scope")
+        return "/sys/fs/cgroup" + scope + sep
+
+    def cgroup_read(self, name):
+        """One file of its cgroup, e.g. memory.pressure."""
+        return self.host.read(f"{self.cgroup()}/{name}")
+
+    def swapped_kib(self):
+        out = self.host.run(f"sed -n 's/^VmSwap:[^0-9]*\\([0-9]*\\).*/\\1/p' /proc/{self.pid}/status").stdout
+        return int(out or 0)
+
+    def _check(self):
+        if not self.alive():
+            self._raise_dead()
+
+    def _raise_dead(self):
+        self._running = False
+        log = self.host.run(f"tail -n 5 /var/log/libvirt/qemu/{shlex.quote(self.name)}.log", check=False).stdout
+        raise VMDied(f"{self.name} ended by itself; end of its console:\n"
+                     + "\n".join(self.text().splitlines()[-40:]) + f"\n--- QEMU ---\n{log}")
+
+    # -- console -----------------------------------------------------------------------
+
+    def _fetch(self):
+        """Read what is new on the console; True while QEMU lives."""
+        out = self.host.run(f"[ -d /proc/{self._pid} ] && echo 1 || echo 0; "
+                            f"tail -c +{len(self._text) + 1} /run/lab/{shlex.quote(self.name)}.console",
+                            check=False, binary=True, timeout=60).stdout
+        alive, _, new = out.partition(b"\n")
+        self._text += new
+        return alive == b"1"
+
+    def text(self):
+        return self._text.decode(errors="replace").replace("\r", "")
+
+    def console(self):
+        """Everything on ttyS0 so far."""
+        if self._pid is not None and not self.host._closed:
+            self._fetch()
+        return self.text()
+
+    def samples(self):
+        """The workload's JSON lines so far (cumulative counts, the last may have "done")."""
+        found = []
+        for line in self.console().split("\n")[:-1]:
+            start = line.find("{\"")
+            if start < 0:
+                continue
+            try:
+                row = json.loads(line[start:])
+            except ValueError:
+                continue  # a kernel message cut into it
+            if "touches" in row:
+                found.append(row)
+        return found
+
+    def sample(self):
+        rows = self.samples()
+        return rows[-1] if rows else None
+
+    def wait_done(self, timeout):
+        """The workload's last line, for one started with -t."""
+        deadline = time.monotonic() + timeout
+        while True:
+            row = self.sample()
+            if row and row.get("done"):
+                return row
+            if time.monotonic() > deadline:
+                raise Timeout(f"{self.name}: workload not done in {timeout} s, last sample {row}")
+            self._check()
+            time.sleep(1)
+
+    def run(self, cmd, timeout=60, check=False):
+        """Run a shell command in L2: (rc, output)."""
+        deadline = time.monotonic() + timeout
+        if self._shell is None:
+            local = self.host.forward(f"/run/lab/{self.name}.sock")
+            self._shell = Shell(local)
+            # the agent starts early in init, but a byte sent before it does would be lost
+            while b"lab: init up" not in self._text:
+                if not self._fetch():
+                    self._raise_dead()
+                if time.monotonic() > deadline:
+                    raise Timeout(f"{self.name}: init not up in {timeout} s")
+                time.sleep(0.3)
+            while True:
+                try:
+                    if self._shell.run("true", 3, self._check)[0] == 0:
+                        break
+                except Timeout:
+                    if time.monotonic() > deadline:
+                        raise
+        rc, out = self._shell.run(cmd, max(1, deadline - time.monotonic()), self._check)
+        if check and rc:
+            raise LabError(f"{self.name} (L2): exit {rc}: {cmd}\n{out}")
+        return rc, out
