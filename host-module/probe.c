@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Every contact with KVM's internals.
+ *
+ * The module only ever suppresses: it answers "no" where KVM asked itself
+ * whether an asynchronous page fault may be started. It injects nothing and
+ * touches none of KVM's lists.
+ *
+ *  where                             kind       what for
+ *  kvm_can_do_async_pf()             kretprobe  the gate
+ *  kvm_faultin_pfn()                 kretprobe  synchronous stalls
+ *  kvm_arch_async_page_not_present() kretprobe  told to the guest, or halted
+ *  kvm_clear_async_pf_completion_queue() kprobe outstanding pages forgotten
+ *  kvm_arch_destroy_vm()             kprobe     the VM dies
+ *  kvm_async_pf_not_present          tracepoint swap-in started
+ *  kvm_async_pf_ready                tracepoint swap-in done
+ *  kvm_async_pf_repeated_fault       tracepoint outstanding page touched again
+ *
+ * Context: all but the last two kprobes in the vCPU's thread, inside KVM_RUN,
+ * with the vCPU loaded and its mutex held, so kvm_get_running_vcpu() names it.
+ * kvm_arch_destroy_vm() runs in whichever process drops the last reference,
+ * when no vCPU can run any more; kvm_clear_async_pf_completion_queue() in the
+ * vCPU's thread or, for the last time, inside kvm_arch_destroy_vm().
+ *
+ * Locks: handlers run with preemption off and may not sleep. They take
+ * rcu_read_lock() to find the VM and, for a dying one, gone_lock. None of the
+ * probed functions is called with a lock held that the handlers take.
+ *
+ * Lifetime: apf_host uses symbols of kvm.ko, so kvm.ko cannot go away first.
+ * A struct kvm_vcpu stays for as long as its thread is in a probed function.
+ * kvm_faultin_pfn() sleeps between entry and return, so nothing of ours is
+ * kept across it: the VM is looked up again. Unregistering waits for running
+ * handlers (RCU); a function still in flight then returns past us.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/kprobes.h>
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/sched.h>
+#include <linux/tracepoint.h>
+#include <uapi/asm/kvm_para.h>
+
+#include "probe.h"
+#include "stats.h"
+#include "vm.h"
+
+/*
+ * How many threads can be inside a probed function at once: each of them may
+ * be asleep or preempted there. A VM's vCPUs are bounded by KVM, all VMs'
+ * together by nothing, so what does not fit is counted as a miss and the fault
+ * is as without the module.
+ */
+#define PROBE_MAXACTIVE	4096
+
+static bool nested_guard = true;
+module_param(nested_guard, bool, 0644);
+MODULE_PARM_DESC(nested_guard,
+		 "No asynchronous page fault while a vCPU runs a nested guest (default: Y)");
+
+bool apf_host_probe_nested_guard(void)
+{
+	return READ_ONCE(nested_guard);
+}
+
+static struct apf_host_vcpu *vcpu_find(struct kvm_vcpu *vcpu)
+{
+	struct apf_host_vm *vm = apf_host_vm_find(vcpu->kvm);
+
+	return vm ? apf_host_vm_vcpu(vm, vcpu->vcpu_idx) : NULL;
+}
+
+/**
+ * apf_host_probe_running() - the watched vCPU whose thread this is
+ *
+ * Context: any; under rcu_read_lock().
+ * Return: the vCPU, or NULL if this is no vCPU thread or its VM is not watched.
+ */
+struct apf_host_vcpu *apf_host_probe_running(void)
+{
+	struct kvm_vcpu *vcpu = kvm_get_running_vcpu();
+
+	return vcpu ? vcpu_find(vcpu) : NULL;
+}
+
+/**
+ * apf_host_probe_guest_apf() - what the guest asked KVM for
+ * @vcpu: the vCPU, running or not
+ *
+ * Only msr_en_val is looked at: the other fields of arch.apf move or vanish
+ * between releases. KVM delivers nothing unless the guest chose delivery by
+ * interrupt (KVM_ASYNC_PF_DELIVERY_AS_INT), whatever else it enabled.
+ *
+ * Return: &enum apf_guest_apf.
+ */
+u32 apf_host_probe_guest_apf(struct kvm_vcpu *vcpu)
+{
+	const u64 wanted = KVM_ASYNC_PF_ENABLED | KVM_ASYNC_PF_DELIVERY_AS_INT;
+	u64 msr = READ_ONCE(vcpu->arch.apf.msr_en_val);
+
+	if ((msr & wanted) != wanted)
+		return APF_GUEST_APF_OFF;
+	return msr & KVM_ASYNC_PF_SEND_ALWAYS ? APF_GUEST_APF_ALWAYS : APF_GUEST_APF_USER;
+}
+
+static bool vcpu_in_nested_guest(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.hflags & HF_GUEST_MASK;
+}
+
+/*
+ * Can KVM tell the guest now? kvm_x86_ops, and with it the privilege level, is
+ * not exported: in long mode the sign of the instruction pointer tells kernel
+ * from user mode. Firmware called by the kernel runs at low addresses and is
+ * mistaken for user mode; KVM then looks itself and halts the vCPU. Outside of
+ * long mode it cannot be told, which counts as "no".
+ */
+static bool vcpu_deliverable(struct kvm_vcpu *vcpu)
+{
+	switch (apf_host_probe_guest_apf(vcpu)) {
+	case APF_GUEST_APF_OFF:
+		return false;
+	case APF_GUEST_APF_ALWAYS:
+		return !vcpu_in_nested_guest(vcpu);
+	default:
+		return !vcpu_in_nested_guest(vcpu) && (vcpu->arch.efer & EFER_LMA) &&
+		       (long)kvm_get_linear_rip(vcpu) >= 0;
+	}
+}
+
+struct probe_data {
+	struct kvm_vcpu *vcpu;
+	u64 entered_nsec;
+	unsigned long maj_flt;
+};
+
+/* For the three functions whose first argument is the vCPU. 1: do not track. */
+static int vcpu_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	struct probe_data *data = (struct probe_data *)ri->data;
+	struct kvm_vcpu *vcpu = (struct kvm_vcpu *)regs_get_kernel_argument(regs, 0);
+	bool watched;
+
+	rcu_read_lock();
+	watched = apf_host_vm_find(vcpu->kvm);
+	rcu_read_unlock();
+	if (!watched)
+		return 1;
+
+	data->vcpu = vcpu;
+	data->maj_flt = current->maj_flt;
+	data->entered_nsec = ktime_get_ns();
+	return 0;
+}
+
+/* bool kvm_can_do_async_pf(struct kvm_vcpu *vcpu); does not sleep. */
+static int gate_return(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	struct kvm_vcpu *vcpu = ((struct probe_data *)ri->data)->vcpu;
+	bool allowed = (u8)regs_return_value(regs);
+	struct apf_host_vcpu *v;
+	struct apf_host_vm *vm;
+	bool nested, refuse;
+	u32 state;
+
+	rcu_read_lock();
+
+	vm = apf_host_vm_find(vcpu->kvm);
+	if (!vm)
+		goto out;
+	v = apf_host_vm_vcpu(vm, vcpu->vcpu_idx);
+	state = v ? READ_ONCE(v->state) : READ_ONCE(vm->state);
+
+	nested = READ_ONCE(nested_guard) && vcpu_in_nested_guest(vcpu);
+	refuse = allowed && (nested || state == APF_STATE_OFF ||
+			     (state == APF_STATE_PV && !vcpu_deliverable(vcpu)));
+	if (refuse)
+		regs_set_return_value(regs, false);
+
+	if (v) {
+		apf_host_stats_count(&v->stats, APF_STAT_ASKED);
+		if (refuse)
+			apf_host_stats_count(&v->stats, APF_STAT_REFUSED);
+		if (refuse && nested)
+			apf_host_stats_count(&v->stats, APF_STAT_REFUSED_NESTED);
+	}
+out:
+	rcu_read_unlock();
+	return 0;
+}
+
+/*
+ * int kvm_faultin_pfn(struct kvm_vcpu *vcpu, ...): finds the page behind a
+ * guest fault, reading it in if it must. The thread's own count of major faults
+ * goes up if, and only if, it waited for the page to be read, so no guess by
+ * length is needed.
+ */
+static int stall_return(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	struct probe_data *data = (struct probe_data *)ri->data;
+	u64 now_nsec = ktime_get_ns();
+	struct apf_host_vcpu *v;
+
+	if (current->maj_flt == data->maj_flt)
+		return 0;
+
+	rcu_read_lock();
+	v = vcpu_find(data->vcpu);
+	if (v)
+		apf_host_stats_stall(&v->stats, now_nsec - data->entered_nsec);
+	rcu_read_unlock();
+	return 0;
+}
+
+/* bool kvm_arch_async_page_not_present(struct kvm_vcpu *vcpu, ...): delivered? */
+static int not_present_return(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	struct probe_data *data = (struct probe_data *)ri->data;
+	struct apf_host_vcpu *v;
+
+	rcu_read_lock();
+	v = vcpu_find(data->vcpu);
+	if (v)
+		apf_host_stats_classified(&v->stats, (u8)regs_return_value(regs));
+	rcu_read_unlock();
+	return 0;
+}
+
+/* void kvm_clear_async_pf_completion_queue(struct kvm_vcpu *vcpu) */
+static int forget_pre(struct kprobe *kp, struct pt_regs *regs)
+{
+	struct kvm_vcpu *vcpu = (struct kvm_vcpu *)regs_get_kernel_argument(regs, 0);
+	struct apf_host_vcpu *v;
+
+	rcu_read_lock();
+	v = vcpu_find(vcpu);
+	if (v)
+		apf_host_stats_forgotten(&v->stats);
+	rcu_read_unlock();
+	return 0;
+}
+
+/* void kvm_arch_destroy_vm(struct kvm *kvm) */
+static int destroy_pre(struct kprobe *kp, struct pt_regs *regs)
+{
+	apf_host_vm_dying((struct kvm *)regs_get_kernel_argument(regs, 0));
+	return 0;
+}
+
+static void on_not_present(void *data, u64 token, u64 gva)
+{
+	u64 now_nsec = ktime_get_ns();
+	struct apf_host_vcpu *v;
+
+	rcu_read_lock();
+	v = apf_host_probe_running();
+	if (v)
+		apf_host_stats_not_present(&v->stats, token, now_nsec);
+	rcu_read_unlock();
+}
+
+static void on_ready(void *data, u64 token, u64 gva)
+{
+	u64 now_nsec = ktime_get_ns();
+	struct apf_host_vcpu *v;
+
+	rcu_read_lock();
+	v = apf_host_probe_running();
+	if (v)
+		apf_host_stats_ready(&v->stats, token, now_nsec);
+	rcu_read_unlock();
+}
+
+static void on_repeated(void *data, u64 gva, u64 gfn)
+{
+	struct apf_host_vcpu *v;
+
+	rcu_read_lock();
+	v = apf_host_probe_running();
+	if (v)
+		apf_host_stats_count(&v->stats, APF_STAT_REPEATED);
+	rcu_read_unlock();
+}
+
+#define VCPU_KRETPROBE(function, on_return)				\
+	{								\
+		.kp.symbol_name = function,				\
+		.entry_handler = vcpu_entry,				\
+		.handler = on_return,					\
+		.data_size = sizeof(struct probe_data),			\
+		.maxactive = PROBE_MAXACTIVE,				\
+	}
+
+static struct kretprobe kretprobes[] = {
+	VCPU_KRETPROBE("kvm_can_do_async_pf", gate_return),
+	VCPU_KRETPROBE("kvm_faultin_pfn", stall_return),
+	VCPU_KRETPROBE("kvm_arch_async_page_not_present", not_present_return),
+};
+
+static struct kprobe kprobes[] = {
+	{ .symbol_name = "kvm_arch_destroy_vm", .pre_handler = destroy_pre },
+	{ .symbol_name = "kvm_clear_async_pf_completion_queue", .pre_handler = forget_pre },
+};
+
+static struct tp {
+	const char *name;
+	void *probe;
+	struct tracepoint *tp;
+} tracepoints[] = {
+	{ "kvm_async_pf_not_present", on_not_present },
+	{ "kvm_async_pf_ready", on_ready },
+	{ "kvm_async_pf_repeated_fault", on_repeated },
+};
+
+u64 apf_host_probe_misses(void)
+{
+	u64 misses = 0;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(kretprobes); i++)
+		misses += kretprobes[i].nmissed + kretprobes[i].kp.nmissed;
+	for (i = 0; i < ARRAY_SIZE(kprobes); i++)
+		misses += kprobes[i].nmissed;
+	return misses;
+}
+
+/* Told of every loaded module at once; kvm.ko is there, for we depend on it. */
+static int tp_module(struct notifier_block *nb, unsigned long action, void *arg)
+{
+	struct tp_module *tpm = arg;
+	struct tracepoint *tp;
+	int i, j;
+
+	if (action != MODULE_STATE_COMING || strcmp(tpm->mod->name, "kvm"))
+		return NOTIFY_DONE;
+
+	for (i = 0; i < tpm->mod->num_tracepoints; i++) {
+		tp = tracepoint_ptr_deref(&tpm->mod->tracepoints_ptrs[i]);
+		for (j = 0; j < ARRAY_SIZE(tracepoints); j++)
+			if (!strcmp(tp->name, tracepoints[j].name))
+				tracepoints[j].tp = tp;
+	}
+	return NOTIFY_OK;
+}
+
+static struct notifier_block tp_nb = { .notifier_call = tp_module };
+
+static void tracepoints_detach(int n)
+{
+	while (n-- > 0)
+		tracepoint_probe_unregister(tracepoints[n].tp, tracepoints[n].probe, NULL);
+	tracepoint_synchronize_unregister();
+}
+
+static int tracepoints_attach(void)
+{
+	int i, ret;
+
+	ret = register_tracepoint_module_notifier(&tp_nb);
+	if (ret)
+		return ret;
+	unregister_tracepoint_module_notifier(&tp_nb);
+
+	for (i = 0; i < ARRAY_SIZE(tracepoints); i++) {
+		ret = -ENOENT;
+		if (tracepoints[i].tp)
+			ret = tracepoint_probe_register(tracepoints[i].tp,
+							tracepoints[i].probe, NULL);
+		if (ret) {
+			pr_err("tracepoint %s of kvm: %pe\n", tracepoints[i].name, ERR_PTR(ret));
+			tracepoints_detach(i);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+static int kretprobes_attach(void)
+{
+	int i, ret;
+
+	for (i = 0; i < ARRAY_SIZE(kretprobes); i++) {
+		ret = register_kretprobe(&kretprobes[i]);
+		if (ret) {
+			pr_err("probe on %s: %pe\n", kretprobes[i].kp.symbol_name, ERR_PTR(ret));
+			while (i-- > 0)
+				unregister_kretprobe(&kretprobes[i]);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+static int kprobes_attach(void)
+{
+	int i, ret;
+
+	for (i = 0; i < ARRAY_SIZE(kprobes); i++) {
+		ret = register_kprobe(&kprobes[i]);
+		if (ret) {
+			pr_err("probe on %s: %pe\n", kprobes[i].symbol_name, ERR_PTR(ret));
+			while (i-- > 0)
+				unregister_kprobe(&kprobes[i]);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+static void kretprobes_detach(void)
+{
+	int i;
+
+	for (i = ARRAY_SIZE(kretprobes) - 1; i >= 0; i--)
+		unregister_kretprobe(&kretprobes[i]);
+}
+
+static void kprobes_detach(void)
+{
+	int i;
+
+	for (i = ARRAY_SIZE(kprobes) - 1; i >= 0; i--)
+		unregister_kprobe(&kprobes[i]);
+}
+
+int apf_host_probe_init(void)
+{
+	int ret;
+
+	ret = kprobes_attach();
+	if (ret)
+		return ret;
+	ret = tracepoints_attach();
+	if (ret)
+		goto err_tracepoints;
+	ret = kretprobes_attach();
+	if (ret)
+		goto err_kretprobes;
+	return 0;
+
+err_kretprobes:
+	tracepoints_detach(ARRAY_SIZE(tracepoints));
+err_tracepoints:
+	kprobes_detach();
+	return ret;
+}
+
+void apf_host_probe_uninit(void)
+{
+	kretprobes_detach();
+	tracepoints_detach(ARRAY_SIZE(tracepoints));
+	kprobes_detach();
+}
