@@ -19,30 +19,30 @@
 #define _cleanup_(func) __attribute__((cleanup(func)))
 
 /* Hands a pointer on and forgets it, so that the scope does not free it. */
-#define TAKE_PTR(ptr)                                                                              \
-	({                                                                                         \
-		__typeof__(ptr) *_pp = &(ptr);                                                     \
-		__typeof__(ptr) _p = *_pp;                                                         \
-		*_pp = NULL;                                                                       \
-		_p;                                                                                \
+#define TAKE_PTR(ptr)                          \
+	({                                     \
+		__typeof__(ptr) *_pp = &(ptr); \
+		__typeof__(ptr) _p = *_pp;     \
+		*_pp = NULL;                   \
+		_p;                            \
 	})
 
 /* The same for a descriptor; what remains is -EBADF. */
-#define TAKE_FD(fd)                                                                                \
-	({                                                                                         \
-		int *_fdp = &(fd);                                                                 \
-		int _fd = *_fdp;                                                                   \
-		*_fdp = -EBADF;                                                                    \
-		_fd;                                                                               \
+#define TAKE_FD(fd)                \
+	({                         \
+		int *_fdp = &(fd); \
+		int _fd = *_fdp;   \
+		*_fdp = -EBADF;    \
+		_fd;               \
 	})
 
 /* Defines func##p() for _cleanup_(); @func is not called for NULL. */
-#define APF_DEFINE_CLEANUP(type, func)                                                             \
-	static inline void func##p(type *p)                                                        \
-	{                                                                                          \
-		if (*p)                                                                            \
-			func(*p);                                                                  \
-	}                                                                                          \
+#define APF_DEFINE_CLEANUP(type, func)      \
+	static inline void func##p(type *p) \
+	{                                   \
+		if (*p)                     \
+			func(*p);           \
+	}                                   \
 	struct apf_cleanup_##func
 
 static inline void apf_freep(void *p)

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "apfctl.h"
+
+#include <stdio.h>
+
+#include "apf/cleanup.h"
+#include "args.h"
+#include "polkit-agent.h"
+#include "verb.h"
+
+static int run(int argc, char **argv)
+{
+	struct apfctl ctl = {};
+	bool done;
+	int status;
+
+	term_init(&ctl.term);
+	status = args_parse(argc, argv, &ctl, &done);
+	if (status == APFCTL_OK && !done)
+		status = ctl.verb->run(&ctl);
+	polkit_agent_stop(&ctl);
+	sd_bus_flush_close_unref(ctl.bus);
+
+	/* A full disk must not look like success. */
+	if (fflush(stdout) != 0 && status == APFCTL_OK)
+		status = fail(APFCTL_FAILED, "cannot write: %m");
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	int status = run(argc, argv);
+
+	fail_report();
+	return status;
+}

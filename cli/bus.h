@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Everything between apfctl and apfd. All functions return an exit status.
+ */
+#ifndef APFCTL_BUS_H
+#define APFCTL_BUS_H
+
+#include "apfctl.h"
+#include "vm.h"
+
+/* Connects to the system bus (DBUS_SYSTEM_BUS_ADDRESS) unless that was done. */
+int bus_open(struct apfctl *ctl);
+
+/**
+ * bus_find_vm() - asks apfd for a VM
+ * @vm: name, UUID or libvirt id
+ * @ret_path: its object, to be freed
+ */
+int bus_find_vm(struct apfctl *ctl, const char *vm, char **ret_path);
+
+int bus_read_host(struct apfctl *ctl, struct host *host);
+int bus_read_vms(struct apfctl *ctl, struct vm_list *list);
+int bus_read_vm(struct apfctl *ctl, const char *name, const char *path, struct vm *vm);
+
+/**
+ * bus_read_vcpus() - per-vCPU figures
+ * @ret_available: false if apfd has none, because the module is absent or does
+ *	not watch the VM; that is no failure
+ */
+int bus_read_vcpus(struct apfctl *ctl, const char *name, const char *path, struct vcpu_array *vcpus,
+		   bool *ret_available);
+
+/* Sets the VM, or only ctl->vcpus if there are any, to @state. */
+int bus_set_state(struct apfctl *ctl, const char *name, const char *path, const char *state);
+
+#endif

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "json.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "apfctl.h"
+
+int json_add(struct json_object *object, const char *key, struct json_object *value)
+{
+	if (!value || json_object_object_add(object, key, value) < 0) {
+		json_object_put(value);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+int json_append(struct json_object *array, struct json_object *value)
+{
+	if (!value || json_object_array_add(array, value) < 0) {
+		json_object_put(value);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+int json_add_null(struct json_object *object, const char *key)
+{
+	return json_object_object_add(object, key, NULL) < 0 ? -ENOMEM : 0;
+}
+
+int json_add_double(struct json_object *object, const char *key, double value)
+{
+	char text[32];
+
+	if (!isfinite(value))
+		return json_add_null(object, key);
+	snprintf(text, sizeof(text), "%.6g", value);
+	return json_add(object, key, json_object_new_double_s(value, text));
+}
+
+int json_add_string(struct json_object *object, const char *key, const char *value)
+{
+	return json_add(object, key, json_object_new_string(value));
+}
+
+int json_add_uint(struct json_object *object, const char *key, uint64_t value)
+{
+	return json_add(object, key, json_object_new_uint64(value));
+}
+
+int json_add_bool(struct json_object *object, const char *key, bool value)
+{
+	return json_add(object, key, json_object_new_boolean(value));
+}
+
+static struct json_object *json_counters(const uint64_t counters[_COUNTER_MAX])
+{
+	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
+
+	if (!object)
+		return NULL;
+	for (unsigned int i = 0; i < _COUNTER_MAX; i++)
+		if (json_add_uint(object, counter_names[i].json, counters[i]) < 0)
+			return NULL;
+	return TAKE_PTR(object);
+}
+
+static struct json_object *json_histogram(const struct histogram *histogram)
+{
+	_cleanup_(json_putp) struct json_object *array = json_object_new_array();
+
+	if (!array)
+		return NULL;
+	for (unsigned int i = 0; i < histogram->n; i++)
+		if (json_append(array, json_object_new_uint64(histogram->bucket[i])) < 0)
+			return NULL;
+	return TAKE_PTR(array);
+}
+
+static struct json_object *json_strings(char *const *strings)
+{
+	_cleanup_(json_putp) struct json_object *array = json_object_new_array();
+
+	if (!array)
+		return NULL;
+	for (; strings && *strings; strings++)
+		if (json_append(array, json_object_new_string(*strings)) < 0)
+			return NULL;
+	return TAKE_PTR(array);
+}
+
+static int add_vm(struct json_object *object, const struct vm *vm)
+{
+	int r = 0;
+
+	r |= json_add_string(object, "name", vm->name);
+	r |= json_add_string(object, "uuid", vm->uuid);
+	if (vm->libvirt_id >= 0)
+		r |= json_add_uint(object, "libvirt_id", (uint64_t)vm->libvirt_id);
+	else
+		r |= json_add_null(object, "libvirt_id");
+	if (vm->pid > 0)
+		r |= json_add_uint(object, "pid", vm->pid);
+	else
+		r |= json_add_null(object, "pid");
+	r |= json_add_bool(object, "watched", vm->watched);
+	if (vm->watched)
+		r |= json_add_uint(object, "since_usec", vm->since_usec);
+	else
+		r |= json_add_null(object, "since_usec");
+	r |= json_add_string(object, "state", vm->state);
+	r |= json_add(object, "vcpu_states", json_strings(vm->vcpu_states));
+	r |= json_add_uint(object, "swapped_bytes", vm->swapped_bytes);
+	r |= json_add_uint(object, "outstanding_pages", vm->outstanding_pages);
+	r |= json_add_double(object, "async_swapins_per_sec", vm->async_per_sec);
+	r |= json_add_double(object, "sync_swapins_per_sec", vm->sync_per_sec);
+	r |= json_add_uint(object, "latency_p50_usec", vm->p50_usec);
+	r |= json_add_uint(object, "latency_p95_usec", vm->p95_usec);
+	r |= json_add_double(object, "stall_ratio", vm->stall_ratio);
+	return r;
+}
+
+struct json_object *json_vm(const struct vm *vm)
+{
+	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
+
+	if (!object || add_vm(object, vm) < 0)
+		return NULL;
+	return TAKE_PTR(object);
+}
+
+static int add_histograms(struct json_object *object, const uint64_t counters[_COUNTER_MAX],
+			  const struct histogram *async, const struct histogram *sync)
+{
+	int r = 0;
+
+	r |= json_add(object, "counters", json_counters(counters));
+	r |= json_add(object, "async_histogram_log2_usec", json_histogram(async));
+	r |= json_add(object, "sync_histogram_log2_usec", json_histogram(sync));
+	return r;
+}
+
+static struct json_object *json_vcpu(const struct vcpu *vcpu)
+{
+	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
+	int r = 0;
+
+	if (!object)
+		return NULL;
+	r |= json_add_uint(object, "index", vcpu->index);
+	r |= json_add_uint(object, "vcpu_id", vcpu->vcpu_id);
+	r |= json_add_string(object, "state", vcpu->state);
+	r |= json_add_string(object, "guest_apf", vcpu->guest_apf);
+	r |= json_add_uint(object, "outstanding_pages", vcpu->outstanding_pages);
+	r |= add_histograms(object, vcpu->counters, &vcpu->async, &vcpu->sync);
+	return r < 0 ? NULL : TAKE_PTR(object);
+}
+
+static struct json_object *json_vcpus(const struct vcpu_array *vcpus)
+{
+	_cleanup_(json_putp) struct json_object *array = json_object_new_array();
+
+	if (!array)
+		return NULL;
+	for (size_t i = 0; i < vcpus->n; i++)
+		if (json_append(array, json_vcpu(&vcpus->vcpus[i])) < 0)
+			return NULL;
+	return TAKE_PTR(array);
+}
+
+static struct json_object *json_findings(const struct finding *findings, size_t n_findings)
+{
+	_cleanup_(json_putp) struct json_object *array = json_object_new_array();
+
+	if (!array)
+		return NULL;
+	for (size_t i = 0; i < n_findings; i++) {
+		_cleanup_(json_putp) struct json_object *object = json_object_new_object();
+
+		if (!object || json_add_string(object, "id", findings[i].id) < 0 ||
+		    json_add_string(object, "text", findings[i].text) < 0 ||
+		    json_append(array, TAKE_PTR(object)) < 0)
+			return NULL;
+	}
+	return TAKE_PTR(array);
+}
+
+static struct json_object *json_host(const struct host *host)
+{
+	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
+	int r = 0;
+
+	if (!object)
+		return NULL;
+	r |= json_add_string(object, "apfd_version", host->version);
+	r |= json_add_string(object, "host_module", host->host_module);
+	if (host->host_module_version[0] != '\0')
+		r |= json_add_string(object, "host_module_version", host->host_module_version);
+	else
+		r |= json_add_null(object, "host_module_version");
+	r |= json_add_string(object, "nowait_swapin", host->nowait_swapin);
+	r |= json_add_bool(object, "nested_guard", host->nested_guard);
+	r |= json_add_string(object, "libvirt", host->libvirt);
+	r |= json_add_string(object, "libvirt_uri", host->libvirt_uri);
+	return r < 0 ? NULL : TAKE_PTR(object);
+}
+
+struct json_object *json_status(const struct host *host, const struct vm *vm,
+				const struct vcpu_array *vcpus, const struct finding *findings,
+				size_t n_findings)
+{
+	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
+	int r = 0;
+
+	if (!object)
+		return NULL;
+	r |= add_vm(object, vm);
+	r |= add_histograms(object, vm->counters, &vm->async, &vm->sync);
+	if (vcpus)
+		r |= json_add(object, "vcpus", json_vcpus(vcpus));
+	else
+		r |= json_add_null(object, "vcpus");
+	r |= json_add(object, "findings", json_findings(findings, n_findings));
+	r |= json_add(object, "host", json_host(host));
+	return r < 0 ? NULL : TAKE_PTR(object);
+}
+
+int json_print(struct json_object *object, bool one_line)
+{
+	int flags = JSON_C_TO_STRING_NOSLASHESCAPE |
+		    (one_line ? JSON_C_TO_STRING_PLAIN
+			      : JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED);
+	const char *text = object ? json_object_to_json_string_ext(object, flags) : NULL;
+
+	if (!text)
+		return fail(APFCTL_FAILED, "out of memory");
+	puts(text);
+	return APFCTL_OK;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Reads a D-Bus dictionary a{sv} into a struct, by a table of its entries.
+ */
+#ifndef APFCTL_PROPS_H
+#define APFCTL_PROPS_H
+
+#include <stddef.h>
+
+#include <systemd/sd-bus.h>
+
+/**
+ * struct prop - a row of such a table
+ * @name: of the entry
+ * @type: D-Bus signature it must have
+ * @read: reads a value of @type into the field; 0 or negative errno
+ * @offset: of the field in the struct
+ */
+struct prop {
+	const char *name;
+	const char *type;
+	int (*read)(sd_bus_message *m, void *field);
+	size_t offset;
+};
+
+/**
+ * props_read() - reads the whole dictionary at the message's read position
+ *
+ * Entries without a row are skipped: a newer apfd may send more. Every row needs
+ * its entry: a figure that was never sent must not be shown as 0.
+ *
+ * @n_props: at most 64
+ * @ret_bad: on -EBADMSG, the row whose entry is missing or of another type, or
+ *	NULL if it is the dictionary itself
+ * Return: 0, -EBADMSG, -ENOMEM or what sd-bus says.
+ */
+int props_read(sd_bus_message *m, const struct prop *props, size_t n_props, void *object,
+	       const struct prop **ret_bad);
+
+int prop_read_string(sd_bus_message *m, void *field);	 /* char *, freed before */
+int prop_read_bool(sd_bus_message *m, void *field);	 /* bool */
+int prop_read_basic(sd_bus_message *m, void *field);	 /* int32_t, uint32_t, uint64_t, double */
+int prop_read_strv(sd_bus_message *m, void *field);	 /* char **, freed before */
+int prop_read_histogram(sd_bus_message *m, void *field); /* struct histogram */
+
+#endif

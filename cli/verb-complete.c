@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Hidden verbs for the shells: the tables, from which the completion scripts are
+ * made when apfctl is built, and the VMs, which the scripts ask for.
+ */
+#include <stdio.h>
+
+#include "bus.h"
+#include "json.h"
+#include "strv.h"
+#include "verb.h"
+
+static const char *const completion_names[] = {
+	[COMPLETE_NOTHING] = "nothing",
+	[COMPLETE_VM] = "vm",
+	[COMPLETE_STATE] = "state",
+};
+
+static int add_optional_string(struct json_object *object, const char *key, const char *value)
+{
+	return value ? json_add_string(object, key, value) : json_add_null(object, key);
+}
+
+static struct json_object *table_option(unsigned int id)
+{
+	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
+	const char short_name[] = { options[id].short_name, '\0' };
+	int r = 0;
+
+	if (!object)
+		return NULL;
+	r |= json_add_string(object, "name", options[id].name);
+	r |= add_optional_string(object, "short_name", short_name[0] ? short_name : NULL);
+	r |= add_optional_string(object, "arg", options[id].arg);
+	r |= json_add_bool(object, "every_verb", options[id].every_verb);
+	r |= json_add_string(object, "help", options[id].help);
+	return r < 0 ? NULL : TAKE_PTR(object);
+}
+
+static struct json_object *table_args(const struct verb *verb)
+{
+	_cleanup_(json_putp) struct json_object *array = json_object_new_array();
+
+	if (!array)
+		return NULL;
+	for (const struct verb_arg *arg = verb->args; arg->name; arg++) {
+		_cleanup_(json_putp) struct json_object *object = json_object_new_object();
+
+		if (!object || json_add_string(object, "name", arg->name) < 0 ||
+		    json_add_string(object, "complete", completion_names[arg->complete]) < 0 ||
+		    json_append(array, TAKE_PTR(object)) < 0)
+			return NULL;
+	}
+	return TAKE_PTR(array);
+}
+
+static struct json_object *table_verb(const struct verb *verb)
+{
+	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
+	_cleanup_(json_putp) struct json_object *array = json_object_new_array();
+
+	if (!object || !array)
+		return NULL;
+	for (unsigned int id = 0; id < _OPTION_MAX; id++)
+		if ((verb->options & OPTION_BIT(id)) &&
+		    json_append(array, json_object_new_string(options[id].name)) < 0)
+			return NULL;
+	if (json_add_string(object, "name", verb->name) < 0 ||
+	    json_add(object, "args", table_args(verb)) < 0 ||
+	    json_add(object, "options", TAKE_PTR(array)) < 0 ||
+	    json_add_string(object, "help", verb->help) < 0)
+		return NULL;
+	return TAKE_PTR(object);
+}
+
+static struct json_object *tables(void)
+{
+	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
+	_cleanup_(json_putp) struct json_object *verb_array = json_object_new_array();
+	_cleanup_(json_putp) struct json_object *option_array = json_object_new_array();
+	_cleanup_(json_putp) struct json_object *state_array = json_object_new_array();
+	_cleanup_(json_putp) struct json_object *exit_array = json_object_new_array();
+	int r = 0;
+
+	if (!object || !verb_array || !option_array || !state_array || !exit_array)
+		return NULL;
+	for (size_t i = 0; i < n_verbs; i++)
+		if (verbs[i].help)
+			r |= json_append(verb_array, table_verb(&verbs[i]));
+	for (unsigned int id = 0; id < _OPTION_MAX; id++)
+		r |= json_append(option_array, table_option(id));
+	for (size_t i = 0; i < n_state_names; i++)
+		r |= json_append(state_array, json_object_new_string(state_names[i]));
+	for (unsigned int i = 0; i < _APFCTL_EXIT_MAX; i++)
+		r |= json_append(exit_array, json_object_new_string(exit_statuses[i]));
+	if (r < 0)
+		return NULL;
+	r |= json_add(object, "verbs", TAKE_PTR(verb_array));
+	r |= json_add(object, "options", TAKE_PTR(option_array));
+	r |= json_add(object, "states", TAKE_PTR(state_array));
+	r |= json_add(object, "exit_statuses", TAKE_PTR(exit_array));
+	return r < 0 ? NULL : TAKE_PTR(object);
+}
+
+int verb_complete_tables(struct apfctl *ctl)
+{
+	_cleanup_(json_putp) struct json_object *object = tables();
+
+	return json_print(object, false);
+}
+
+int verb_complete_vms(struct apfctl *ctl)
+{
+	_cleanup_(vm_list_clear) struct vm_list list = {};
+	int status;
+
+	status = bus_read_vms(ctl, &list);
+	for (size_t i = 0; status == APFCTL_OK && i < list.n; i++)
+		puts(vm_label(&list.vms[i]));
+	return status;
+}

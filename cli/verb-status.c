@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "bus.h"
+#include "finding.h"
+#include "format.h"
+#include "json.h"
+#include "strv.h"
+#include "table.h"
+#include "verb.h"
+
+/* Columns of one bar; two of them and their figures fit into 80 columns. */
+#define BAR_COLUMNS 18
+
+static const struct table_column vcpu_columns[] = {
+	{ "VCPU", .right = true },
+	{ "STATE" },
+	{ "GUEST APF" },
+	{ "WAITING", .right = true },
+	{ "TOLD", .right = true },
+	{ "HALTED", .right = true },
+	{ "READY", .right = true },
+	{ "AVG", .right = true },
+	{ "SYNC", .right = true },
+	{ "AVG", .right = true },
+	{ "REFUSED", .right = true, .droppable = true },
+	{ "DROPPED", .right = true, .droppable = true },
+	{ "REPEATED", .right = true, .droppable = true },
+	{ "MISSED", .right = true, .droppable = true },
+};
+
+static void print_field(const struct apfctl *ctl, const char *name, enum style style,
+			const char *text)
+{
+	_cleanup_free_ char *printable = text_printable(text);
+
+	printf("%12s: %s%s%s\n", name, term_style(&ctl->term, style), printable ?: "",
+	       term_style_end(&ctl->term, style));
+}
+
+static void print_fieldf(const struct apfctl *ctl, const char *name, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void print_fieldf(const struct apfctl *ctl, const char *name, const char *format, ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	print_field(ctl, name, STYLE_NONE, text);
+}
+
+static void print_since(const struct apfctl *ctl, const struct vm *vm)
+{
+	struct timespec now = {};
+	time_t since_sec = (time_t)(vm->since_usec / 1000000);
+	uint64_t now_usec;
+	struct tm tm = {};
+	char date[64], age[FORMAT_MAX];
+
+	if (!vm->watched) {
+		print_field(ctl, "Watched", STYLE_WARN, "no");
+		return;
+	}
+	clock_gettime(CLOCK_REALTIME, &now);
+	now_usec = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	localtime_r(&since_sec, &tm);
+	strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S %Z", &tm);
+	/* A clock set back must not show a VM from the future as 584,000 years old. */
+	format_usec(age, now_usec > vm->since_usec ? now_usec - vm->since_usec : 0);
+	print_fieldf(ctl, "Watched", "since %s (%s)", date, age);
+}
+
+static void print_summary(const struct apfctl *ctl, const struct host *host, const struct vm *vm)
+{
+	char a[FORMAT_MAX], b[FORMAT_MAX];
+	uint64_t swapins = counters_swapins(vm->counters);
+
+	print_field(ctl, "VM", STYLE_HEADER, vm_label(vm));
+	print_field(ctl, "UUID", STYLE_NONE, vm->uuid);
+	if (vm->libvirt_id >= 0)
+		print_fieldf(ctl, "libvirt id", "%d", vm->libvirt_id);
+	if (vm->pid > 0)
+		print_fieldf(ctl, "PID", "%u", vm->pid);
+	print_field(ctl, "State", style_of_state(vm->state), vm->state);
+	print_since(ctl, vm);
+	print_field(ctl, "Swapped", STYLE_NONE, format_bytes(a, vm->swapped_bytes));
+	print_fieldf(ctl, "Waiting for", "%u pages", vm->outstanding_pages);
+	print_fieldf(ctl, "Swap-ins", "%s/s asynchronous, %s/s synchronous",
+		     format_rate(a, vm->async_per_sec), format_rate(b, vm->sync_per_sec));
+	if (swapins > 0)
+		print_fieldf(
+			ctl, "", "%" PRIu64 " in total, %s of them asynchronous", swapins,
+			format_share(a, (double)vm->counters[COUNTER_READY] / (double)swapins));
+	print_fieldf(ctl, "Latency", "p50 %s, p95 %s", format_usec(a, vm->p50_usec),
+		     format_usec(b, vm->p95_usec));
+	print_fieldf(ctl, "Stall ratio", "%s, %s in total", format_share(a, vm->stall_ratio),
+		     format_nsec(b, vm->counters[COUNTER_SYNC_STALL_NSEC]));
+	print_fieldf(ctl, "Host", "apf_host %s%s%s, no-wait swap-in %s, nested guard %s",
+		     host->host_module, host->host_module_version[0] ? " " : "",
+		     host->host_module_version, host->nowait_swapin,
+		     host->nested_guard ? "on" : "off");
+}
+
+static void add_average(struct table *table, uint64_t sum_nsec, uint64_t count)
+{
+	char text[FORMAT_MAX];
+
+	table_add(table, count > 0 ? format_nsec(text, sum_nsec / count) : "-");
+}
+
+static int print_vcpus(const struct apfctl *ctl, const struct vcpu_array *vcpus)
+{
+	_cleanup_(table_freep) struct table *table =
+		table_new(vcpu_columns, ELEMENTSOF(vcpu_columns));
+
+	if (!table)
+		return -1;
+	for (size_t i = 0; i < vcpus->n; i++) {
+		const struct vcpu *vcpu = &vcpus->vcpus[i];
+		const uint64_t *c = vcpu->counters;
+
+		table_addf(table, "%u", vcpu->index);
+		table_add_styled(table, style_of_state(vcpu->state), vcpu->state);
+		table_add(table, vcpu->guest_apf);
+		table_addf(table, "%u", vcpu->outstanding_pages);
+		table_addf(table, "%" PRIu64, c[COUNTER_DELIVERED]);
+		table_addf(table, "%" PRIu64, c[COUNTER_HALTED]);
+		table_addf(table, "%" PRIu64, c[COUNTER_READY]);
+		add_average(table, c[COUNTER_ASYNC_NSEC], c[COUNTER_READY]);
+		table_addf(table, "%" PRIu64, c[COUNTER_SYNC_STALLS]);
+		add_average(table, c[COUNTER_SYNC_STALL_NSEC], c[COUNTER_SYNC_STALLS]);
+		table_addf(table, "%" PRIu64, c[COUNTER_REFUSED]);
+		table_addf(table, "%" PRIu64, c[COUNTER_DROPPED]);
+		table_addf(table, "%" PRIu64, c[COUNTER_REPEATED]);
+		table_addf(table, "%" PRIu64, c[COUNTER_PROBE_MISSES]);
+	}
+	putchar('\n');
+	return table_print(table, stdout, &ctl->term, vcpus->n);
+}
+
+static uint64_t bucket_of(const struct histogram *histogram, unsigned int i)
+{
+	return i < histogram->n ? histogram->bucket[i] : 0;
+}
+
+static int print_histogram(const struct apfctl *ctl, const struct vm *vm)
+{
+	static const struct table_column columns[] = {
+		{ "LATENCY", .right = true },
+		{ "ASYNC", .right = true },
+		{ "" },
+		{ "SYNC", .right = true },
+		{ "" },
+	};
+	_cleanup_(table_freep) struct table *table = table_new(columns, ELEMENTSOF(columns));
+	unsigned int n = vm->async.n > vm->sync.n ? vm->async.n : vm->sync.n;
+	unsigned int first = n, end = 0;
+	uint64_t max = 0;
+
+	if (!table)
+		return -1;
+	for (unsigned int i = 0; i < n; i++) {
+		uint64_t async = bucket_of(&vm->async, i), sync = bucket_of(&vm->sync, i);
+
+		if (async == 0 && sync == 0)
+			continue;
+		if (first == n)
+			first = i;
+		end = i + 1;
+		max = async > max ? async : max;
+		max = sync > max ? sync : max;
+	}
+	if (end == 0)
+		return 0;
+
+	for (unsigned int i = first; i < end; i++) {
+		uint64_t async = bucket_of(&vm->async, i), sync = bucket_of(&vm->sync, i);
+		char range[FORMAT_MAX], bar[BAR_COLUMNS + 1];
+
+		table_add(table, format_bucket(range, i, n));
+		table_addf(table, "%" PRIu64, async);
+		table_add(table, format_bar(bar, async, max, BAR_COLUMNS));
+		table_addf(table, "%" PRIu64, sync);
+		table_add(table, format_bar(bar, sync, max, BAR_COLUMNS));
+	}
+	putchar('\n');
+	return table_print(table, stdout, &ctl->term, end - first);
+}
+
+int verb_status(struct apfctl *ctl)
+{
+	_cleanup_(vcpu_array_clear) struct vcpu_array vcpus = {};
+	_cleanup_(host_clear) struct host host = {};
+	_cleanup_(vm_clear) struct vm vm = {};
+	_cleanup_free_ char *path = NULL;
+	struct finding findings[FINDINGS_MAX];
+	bool have_vcpus = false;
+	size_t n_findings;
+	int status;
+
+	status = bus_find_vm(ctl, ctl->args[0], &path);
+	if (status == APFCTL_OK)
+		status = bus_read_host(ctl, &host);
+	if (status == APFCTL_OK)
+		status = bus_read_vm(ctl, ctl->args[0], path, &vm);
+	if (status == APFCTL_OK)
+		status = bus_read_vcpus(ctl, ctl->args[0], path, &vcpus, &have_vcpus);
+	if (status != APFCTL_OK)
+		return status;
+
+	n_findings = findings_derive(&host, &vm, have_vcpus ? &vcpus : NULL, findings);
+	if (ctl->json) {
+		_cleanup_(json_putp) struct json_object *object =
+			json_status(&host, &vm, have_vcpus ? &vcpus : NULL, findings, n_findings);
+
+		return json_print(object, false);
+	}
+
+	print_summary(ctl, &host, &vm);
+	for (size_t i = 0; i < n_findings; i++)
+		print_field(ctl, "Note", STYLE_WARN, findings[i].text);
+	if (have_vcpus && print_vcpus(ctl, &vcpus) < 0)
+		return fail(APFCTL_FAILED, "out of memory");
+	if (print_histogram(ctl, &vm) < 0)
+		return fail(APFCTL_FAILED, "out of memory");
+	return APFCTL_OK;
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "verb.h"
+
+#include <string.h>
+
+#include "apf/cleanup.h"
+#include "suggest.h"
+
+const struct verb verbs[] = {
+	{ "list",
+	  {},
+	  OPTION_BIT(OPTION_JSON),
+	  verb_list,
+	  "Show all VMs",
+	  "One line for each VM, ordered by name." },
+	{ "status",
+	  { { "VM", COMPLETE_VM } },
+	  OPTION_BIT(OPTION_JSON),
+	  verb_status,
+	  "Show one VM and its vCPUs, with counters and latencies",
+	  "VM is a name, a UUID or libvirt's id of the running domain." },
+	{ "enable",
+	  { { "VM", COMPLETE_VM } },
+	  OPTION_BIT(OPTION_VCPU),
+	  verb_enable,
+	  "Switch asynchronous page faults on",
+	  "The same as 'set VM on'. Without --vcpu the whole VM is meant, vCPUs added\n"
+	  "later included." },
+	{ "disable",
+	  { { "VM", COMPLETE_VM } },
+	  OPTION_BIT(OPTION_VCPU),
+	  verb_disable,
+	  "Switch asynchronous page faults off",
+	  "The same as 'set VM off'. Without --vcpu the whole VM is meant, vCPUs added\n"
+	  "later included." },
+	{ "set",
+	  { { "VM", COMPLETE_VM }, { "STATE", COMPLETE_STATE } },
+	  OPTION_BIT(OPTION_VCPU),
+	  verb_set,
+	  "Set the state of a VM or of some of its vCPUs",
+	  "STATE is one of\n"
+	  "  off  every swap-in stops the vCPU\n"
+	  "  pv   asynchronous only while the guest can be told\n"
+	  "  on   asynchronous whenever KVM can: it tells the guest or halts the vCPU\n"
+	  "All given vCPUs are changed or none." },
+	{ "top",
+	  {},
+	  OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_INTERVAL) | OPTION_BIT(OPTION_COUNT),
+	  verb_top,
+	  "Watch all VMs, the most stalled first",
+	  "On a terminal the table is drawn again in place; otherwise one table, or with\n"
+	  "--json one line, is printed for each interval. Ends with Ctrl-C." },
+	{ "__tables", {}, 0, verb_complete_tables, NULL, NULL },
+	{ "__vms", {}, 0, verb_complete_vms, NULL, NULL },
+};
+
+const size_t n_verbs = ELEMENTSOF(verbs);
+
+const struct option_row options[_OPTION_MAX] = {
+	[OPTION_HELP] = { "help", 'h', NULL, true, "Show this help" },
+	[OPTION_VERSION] = { "version", 0, NULL, true, "Show the version" },
+	[OPTION_NO_ASK_PASSWORD] = { "no-ask-password", 0, NULL, true,
+				     "Do not let polkit ask for a password" },
+	[OPTION_JSON] = { "json", 0, NULL, false, "Print JSON, numbers unrounded" },
+	[OPTION_VCPU] = { "vcpu", 0, "LIST", false, "Only these vCPUs, e.g. 0,2-3" },
+	[OPTION_INTERVAL] = { "interval", 0, "SEC", false,
+			      "Seconds between two looks, 0.1 to 3600 (default 1)" },
+	[OPTION_COUNT] = { "count", 0, "N", false, "End after N looks" },
+};
+
+const char *const exit_statuses[_APFCTL_EXIT_MAX] = {
+	[APFCTL_OK] = "done",
+	[APFCTL_FAILED] = "failed",
+	[APFCTL_USAGE] = "wrong usage",
+	[APFCTL_NO_SUCH_VM] = "no such VM",
+	[APFCTL_NOT_ALLOWED] = "not allowed",
+	[APFCTL_MISSING] = "apfd or apf_host is missing",
+};
+
+const char *const state_names[] = { "off", "pv", "on" };
+const size_t n_state_names = ELEMENTSOF(state_names);
+
+const struct verb *verb_find(const char *name)
+{
+	for (size_t i = 0; i < n_verbs; i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
+size_t verb_count_args(const struct verb *verb)
+{
+	size_t n = 0;
+
+	while (verb->args[n].name)
+		n++;
+	return n;
+}
+
+char *verb_synopsis(const struct verb *verb)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *file = open_memstream(&text, &size);
+
+	if (!file)
+		return NULL;
+
+	fputs(verb->name, file);
+	for (const struct verb_arg *arg = verb->args; arg->name; arg++)
+		fprintf(file, " %s", arg->name);
+	for (unsigned int id = 0; id < _OPTION_MAX; id++) {
+		if (!(verb->options & OPTION_BIT(id)))
+			continue;
+		fprintf(file, " [--%s%s%s]", options[id].name, options[id].arg ? " " : "",
+			options[id].arg ?: "");
+	}
+	if (fclose(file) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+static void help_print_options(FILE *file, const struct verb *verb)
+{
+	fputs("\nOptions:\n", file);
+	for (unsigned int id = 0; id < _OPTION_MAX; id++) {
+		char left[40];
+
+		if (verb && !options[id].every_verb && !(verb->options & OPTION_BIT(id)))
+			continue;
+		snprintf(left, sizeof(left), "%s%c%s--%s%s%s", options[id].short_name ? "-" : " ",
+			 options[id].short_name ?: ' ', options[id].short_name ? ", " : "  ",
+			 options[id].name, options[id].arg ? " " : "", options[id].arg ?: "");
+		fprintf(file, "  %-24s  %s\n", left, options[id].help);
+	}
+}
+
+void help_print(FILE *file, const struct verb *verb)
+{
+	if (verb) {
+		_cleanup_free_ char *synopsis = verb_synopsis(verb);
+
+		fprintf(file, "Usage: apfctl %s\n\n%s.\n", synopsis ?: verb->name,
+			verb->help ?: "For the shell's completion");
+		if (verb->about)
+			fprintf(file, "%s\n", verb->about);
+		help_print_options(file, verb);
+		fputs("\nSee apfctl(1).\n", file);
+		return;
+	}
+
+	fputs("Usage: apfctl [OPTION...] VERB [ARGUMENT...]\n\n"
+	      "Show and switch the asynchronous page faults of this host's VMs.\n\n"
+	      "Verbs:\n",
+	      file);
+	for (size_t i = 0; i < n_verbs; i++) {
+		char left[40] = "";
+
+		if (!verbs[i].help)
+			continue;
+		strcat(left, verbs[i].name);
+		for (const struct verb_arg *arg = verbs[i].args; arg->name; arg++) {
+			strcat(left, " ");
+			strcat(left, arg->name);
+		}
+		fprintf(file, "  %-24s  %s\n", left, verbs[i].help);
+	}
+	help_print_options(file, NULL);
+	fputs("\nExit status:\n", file);
+	for (unsigned int i = 0; i < _APFCTL_EXIT_MAX; i++)
+		fprintf(file, "  %u  %s\n", i, exit_statuses[i]);
+	fputs("\n'apfctl VERB --help' tells more of a verb; see also apfctl(1).\n", file);
+}
+
+char *near_verbs(const char *word)
+{
+	const char *names[ELEMENTSOF(verbs)];
+	size_t n = 0;
+
+	for (size_t i = 0; i < n_verbs; i++)
+		if (verbs[i].help)
+			names[n++] = verbs[i].name;
+	return suggest(word, "", names, n);
+}
+
+char *near_options(const char *word)
+{
+	const char *names[_OPTION_MAX];
+
+	for (size_t i = 0; i < _OPTION_MAX; i++)
+		names[i] = options[i].name;
+	return suggest(word, "--", names, _OPTION_MAX);
+}
+
+char *near_states(const char *word)
+{
+	return suggest(word, "", state_names, n_state_names);
+}

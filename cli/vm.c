@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "vm.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "props.h"
+#include "strv.h"
+
+const struct counter_name counter_names[_COUNTER_MAX] = {
+	[COUNTER_ASKED] = { "Asked", "asked" },
+	[COUNTER_REFUSED] = { "Refused", "refused" },
+	[COUNTER_REFUSED_NESTED] = { "RefusedNested", "refused_nested" },
+	[COUNTER_NOT_PRESENT] = { "NotPresent", "not_present" },
+	[COUNTER_DELIVERED] = { "Delivered", "delivered" },
+	[COUNTER_HALTED] = { "Halted", "halted" },
+	[COUNTER_READY] = { "Ready", "ready" },
+	[COUNTER_READY_UNKNOWN] = { "ReadyUnknown", "ready_unknown" },
+	[COUNTER_READY_ALL] = { "ReadyAll", "ready_all" },
+	[COUNTER_DROPPED] = { "Dropped", "dropped" },
+	[COUNTER_REPEATED] = { "Repeated", "repeated" },
+	[COUNTER_SYNC_STALLS] = { "SyncStalls", "sync_stalls" },
+	[COUNTER_SYNC_STALL_NSEC] = { "SyncStallNSec", "sync_stall_nsec", true },
+	[COUNTER_ASYNC_NSEC] = { "AsyncNSec", "async_nsec", true },
+	[COUNTER_NOWAIT] = { "NoWait", "nowait" },
+	[COUNTER_PROBE_MISSES] = { "ProbeMisses", "probe_misses" },
+};
+
+/* All counters must be there; those of a newer apfd are skipped. */
+static int read_counters(sd_bus_message *m, void *field)
+{
+	uint64_t *counters = field;
+	uint64_t seen = 0;
+	int r;
+
+	r = sd_bus_message_enter_container(m, 'a', "{st}");
+	if (r < 0)
+		return r;
+	while ((r = sd_bus_message_enter_container(m, 'e', "st")) > 0) {
+		const char *name;
+		uint64_t value;
+
+		r = sd_bus_message_read(m, "st", &name, &value);
+		if (r < 0)
+			return r;
+		for (unsigned int i = 0; i < _COUNTER_MAX; i++) {
+			if (strcmp(counter_names[i].bus, name) == 0) {
+				counters[i] = value;
+				seen |= 1ULL << i;
+			}
+		}
+		r = sd_bus_message_exit_container(m);
+		if (r < 0)
+			return r;
+	}
+	if (r < 0)
+		return r;
+	r = sd_bus_message_exit_container(m);
+	if (r < 0)
+		return r;
+	return seen == (1ULL << _COUNTER_MAX) - 1 ? 0 : -EBADMSG;
+}
+
+#define HOST(name, type, read, field)                          \
+	{                                                      \
+		name, type, read, offsetof(struct host, field) \
+	}
+static const struct prop host_props[] = {
+	HOST("Version", "s", prop_read_string, version),
+	HOST("HostModule", "s", prop_read_string, host_module),
+	HOST("HostModuleVersion", "s", prop_read_string, host_module_version),
+	HOST("NoWaitSwapin", "s", prop_read_string, nowait_swapin),
+	HOST("NestedGuard", "b", prop_read_bool, nested_guard),
+	HOST("Libvirt", "s", prop_read_string, libvirt),
+	HOST("LibvirtURI", "s", prop_read_string, libvirt_uri),
+};
+
+#define VM(name, type, read, field)                          \
+	{                                                    \
+		name, type, read, offsetof(struct vm, field) \
+	}
+static const struct prop vm_props[] = {
+	VM("UUID", "s", prop_read_string, uuid),
+	VM("Name", "s", prop_read_string, name),
+	VM("LibvirtID", "i", prop_read_basic, libvirt_id),
+	VM("PID", "u", prop_read_basic, pid),
+	VM("Watched", "b", prop_read_bool, watched),
+	VM("State", "s", prop_read_string, state),
+	VM("VCPUStates", "as", prop_read_strv, vcpu_states),
+	VM("Since", "t", prop_read_basic, since_usec),
+	VM("SwappedBytes", "t", prop_read_basic, swapped_bytes),
+	VM("Counters", "a{st}", read_counters, counters),
+	VM("Outstanding", "u", prop_read_basic, outstanding_pages),
+	VM("AsyncRate", "d", prop_read_basic, async_per_sec),
+	VM("SyncRate", "d", prop_read_basic, sync_per_sec),
+	VM("P50USec", "t", prop_read_basic, p50_usec),
+	VM("P95USec", "t", prop_read_basic, p95_usec),
+	VM("StallRatio", "d", prop_read_basic, stall_ratio),
+	VM("AsyncHistogram", "at", prop_read_histogram, async),
+	VM("SyncHistogram", "at", prop_read_histogram, sync),
+};
+
+#define VCPU(name, type, read, field)                          \
+	{                                                      \
+		name, type, read, offsetof(struct vcpu, field) \
+	}
+static const struct prop vcpu_props[] = {
+	VCPU("Index", "u", prop_read_basic, index),
+	VCPU("VCPUID", "u", prop_read_basic, vcpu_id),
+	VCPU("State", "s", prop_read_string, state),
+	VCPU("GuestAPF", "s", prop_read_string, guest_apf),
+	VCPU("Outstanding", "u", prop_read_basic, outstanding_pages),
+	VCPU("Counters", "a{st}", read_counters, counters),
+	VCPU("AsyncHistogram", "at", prop_read_histogram, async),
+	VCPU("SyncHistogram", "at", prop_read_histogram, sync),
+};
+
+void host_clear(struct host *host)
+{
+	free(host->version);
+	free(host->host_module);
+	free(host->host_module_version);
+	free(host->nowait_swapin);
+	free(host->libvirt);
+	free(host->libvirt_uri);
+	*host = (struct host){};
+}
+
+void vm_clear(struct vm *vm)
+{
+	free(vm->uuid);
+	free(vm->name);
+	free(vm->state);
+	strv_free(vm->vcpu_states);
+	*vm = (struct vm){};
+}
+
+void vm_list_clear(struct vm_list *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		vm_clear(&list->vms[i]);
+	free(list->vms);
+	*list = (struct vm_list){};
+}
+
+void vcpu_array_clear(struct vcpu_array *array)
+{
+	for (size_t i = 0; i < array->n; i++) {
+		free(array->vcpus[i].state);
+		free(array->vcpus[i].guest_apf);
+	}
+	free(array->vcpus);
+	*array = (struct vcpu_array){};
+}
+
+static int read_object(sd_bus_message *m, const struct prop *props, size_t n_props, void *object,
+		       const char **ret_bad)
+{
+	const struct prop *bad;
+	int r;
+
+	r = props_read(m, props, n_props, object, &bad);
+	if (r < 0)
+		*ret_bad = bad ? bad->name : NULL;
+	return r;
+}
+
+int host_read(sd_bus_message *m, struct host *host, const char **ret_bad)
+{
+	return read_object(m, host_props, ELEMENTSOF(host_props), host, ret_bad);
+}
+
+int vm_read(sd_bus_message *m, struct vm *vm, const char **ret_bad)
+{
+	return read_object(m, vm_props, ELEMENTSOF(vm_props), vm, ret_bad);
+}
+
+int vcpu_array_read(sd_bus_message *m, struct vcpu_array *array, const char **ret_bad)
+{
+	int r;
+
+	*ret_bad = NULL;
+	r = sd_bus_message_enter_container(m, 'a', "a{sv}");
+	if (r < 0)
+		return r == -ENXIO ? -EBADMSG : r;
+
+	while ((r = sd_bus_message_at_end(m, false)) == 0) {
+		struct vcpu *vcpus = reallocarray(array->vcpus, array->n + 1, sizeof(*vcpus));
+
+		if (!vcpus)
+			return -ENOMEM;
+		array->vcpus = vcpus;
+		vcpus[array->n] = (struct vcpu){};
+		r = read_object(m, vcpu_props, ELEMENTSOF(vcpu_props), &vcpus[array->n++], ret_bad);
+		if (r < 0)
+			return r;
+	}
+	if (r < 0)
+		return r;
+	r = sd_bus_message_exit_container(m);
+	return r < 0 ? r : 0;
+}
+
+/* Appends what a{sv} at the read position says of a VM. */
+static int vm_list_append(sd_bus_message *m, struct vm_list *list, const char **ret_bad)
+{
+	struct vm *vms = reallocarray(list->vms, list->n + 1, sizeof(*vms));
+
+	if (!vms)
+		return -ENOMEM;
+	list->vms = vms;
+	vms[list->n] = (struct vm){};
+	return vm_read(m, &vms[list->n++], ret_bad);
+}
+
+/* Reads a{sa{sv}}, the interfaces of one object. */
+static int vm_list_read_object(sd_bus_message *m, struct vm_list *list, const char **ret_bad)
+{
+	int r;
+
+	r = sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
+	if (r < 0)
+		return r;
+	while ((r = sd_bus_message_enter_container(m, 'e', "sa{sv}")) > 0) {
+		const char *interface;
+
+		r = sd_bus_message_read_basic(m, 's', &interface);
+		if (r < 0)
+			return r;
+		if (strcmp(interface, "org.apfd.VM1") == 0)
+			r = vm_list_append(m, list, ret_bad);
+		else
+			r = sd_bus_message_skip(m, "a{sv}");
+		if (r < 0)
+			return r;
+		r = sd_bus_message_exit_container(m);
+		if (r < 0)
+			return r;
+	}
+	if (r < 0)
+		return r;
+	r = sd_bus_message_exit_container(m);
+	return r < 0 ? r : 0;
+}
+
+static int compare_vms(const void *a, const void *b)
+{
+	const struct vm *vm_a = a, *vm_b = b;
+	/* web2 before web10. */
+	int order = strverscmp(vm_label(vm_a), vm_label(vm_b));
+
+	return order ?: strcmp(vm_a->uuid, vm_b->uuid);
+}
+
+int vm_list_read(sd_bus_message *m, struct vm_list *list, const char **ret_bad)
+{
+	int r;
+
+	*ret_bad = NULL;
+	r = sd_bus_message_enter_container(m, 'a', "{oa{sa{sv}}}");
+	if (r < 0)
+		return r == -ENXIO ? -EBADMSG : r;
+	while ((r = sd_bus_message_enter_container(m, 'e', "oa{sa{sv}}")) > 0) {
+		r = sd_bus_message_skip(m, "o");
+		if (r < 0)
+			return r;
+		r = vm_list_read_object(m, list, ret_bad);
+		if (r < 0)
+			return r;
+		r = sd_bus_message_exit_container(m);
+		if (r < 0)
+			return r;
+	}
+	if (r < 0)
+		return r;
+	if (list->n > 0)
+		qsort(list->vms, list->n, sizeof(*list->vms), compare_vms);
+	return 0;
+}
+
+const char *vm_label(const struct vm *vm)
+{
+	return vm->name[0] != '\0' ? vm->name : vm->uuid;
+}
+
+uint64_t counters_swapins(const uint64_t counters[_COUNTER_MAX])
+{
+	return counters[COUNTER_READY] + counters[COUNTER_SYNC_STALLS];
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What apfd tells of the host, its VMs and their vCPUs, read from D-Bus messages.
+ * No calls here: the callers have the messages.
+ */
+#ifndef APFCTL_VM_H
+#define APFCTL_VM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <systemd/sd-bus.h>
+
+#include "apf/cleanup.h"
+#include "histogram.h"
+
+/* Counters of apf_host(4). */
+enum counter {
+	COUNTER_ASKED,
+	COUNTER_REFUSED,
+	COUNTER_REFUSED_NESTED,
+	COUNTER_NOT_PRESENT,
+	COUNTER_DELIVERED,
+	COUNTER_HALTED,
+	COUNTER_READY,
+	COUNTER_READY_UNKNOWN,
+	COUNTER_READY_ALL,
+	COUNTER_DROPPED,
+	COUNTER_REPEATED,
+	COUNTER_SYNC_STALLS,
+	COUNTER_SYNC_STALL_NSEC,
+	COUNTER_ASYNC_NSEC,
+	COUNTER_NOWAIT,
+	COUNTER_PROBE_MISSES,
+	_COUNTER_MAX,
+};
+
+/**
+ * struct counter_name - names of a counter
+ * @bus: key of the D-Bus dictionary
+ * @json: key in our JSON
+ * @nsec: it counts nanoseconds, not events
+ */
+struct counter_name {
+	const char *bus;
+	const char *json;
+	bool nsec;
+};
+
+extern const struct counter_name counter_names[_COUNTER_MAX];
+
+/**
+ * struct host - org.apfd.Manager1; fields as in org.apfd(5)
+ */
+struct host {
+	char *version;
+	char *host_module;
+	char *host_module_version;
+	char *nowait_swapin;
+	bool nested_guard;
+	char *libvirt;
+	char *libvirt_uri;
+};
+
+/**
+ * struct vm - org.apfd.VM1; fields as in org.apfd(5)
+ * @libvirt_id: -1 if none
+ * @pid: 0 if not known
+ */
+struct vm {
+	char *uuid;
+	char *name;
+	int32_t libvirt_id;
+	uint32_t pid;
+	bool watched;
+	char *state;
+	char **vcpu_states;
+	uint64_t since_usec;
+	uint64_t swapped_bytes;
+	uint64_t counters[_COUNTER_MAX];
+	uint32_t outstanding_pages;
+	double async_per_sec;
+	double sync_per_sec;
+	uint64_t p50_usec;
+	uint64_t p95_usec;
+	double stall_ratio;
+	struct histogram async;
+	struct histogram sync;
+};
+
+struct vm_list {
+	struct vm *vms;
+	size_t n;
+};
+
+/**
+ * struct vcpu - an element of org.apfd.VM1.GetVCPUs()
+ */
+struct vcpu {
+	uint32_t index;
+	uint32_t vcpu_id;
+	char *state;
+	char *guest_apf;
+	uint32_t outstanding_pages;
+	uint64_t counters[_COUNTER_MAX];
+	struct histogram async;
+	struct histogram sync;
+};
+
+struct vcpu_array {
+	struct vcpu *vcpus;
+	size_t n;
+};
+
+void host_clear(struct host *host);
+void vm_clear(struct vm *vm);
+void vm_list_clear(struct vm_list *list);
+void vcpu_array_clear(struct vcpu_array *array);
+
+/*
+ * All: read from the message's read position into an empty object, which is to
+ * be cleared also after a failure. Return 0 or negative errno; after -EBADMSG
+ * @ret_bad is the name of the property that is missing or of another type, or
+ * NULL.
+ */
+int host_read(sd_bus_message *m, struct host *host, const char **ret_bad);
+int vm_read(sd_bus_message *m, struct vm *vm, const char **ret_bad);
+int vcpu_array_read(sd_bus_message *m, struct vcpu_array *array, const char **ret_bad);
+
+/* The reply of GetManagedObjects(); the list is ordered by name, then UUID. */
+int vm_list_read(sd_bus_message *m, struct vm_list *list, const char **ret_bad);
+
+/* Name to show: the name, the UUID where there is none. */
+const char *vm_label(const struct vm *vm);
+
+/* Swap-ins seen: asynchronous and synchronous ones. */
+uint64_t counters_swapins(const uint64_t counters[_COUNTER_MAX]);
+
+#endif
