@@ -74,8 +74,7 @@ class Build:
             mount --rbind /dev "$3/dev"
             exec chroot "$3" /bin/sh -e -c "$4" """
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8", "TERM": "dumb"}
-        return proc.call(["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child",
-                          "sh", "-c", setup, "sh", paths.REPO, self.out, self.image.tree, script], what, env=env)
+        return proc.call([*proc.CONTAINED, "sh", "-c", setup, "sh", paths.REPO, self.out, self.image.tree, script], what, env=env)
 
     def _stamp(self, name, value):
         known = json.loads(self.stamps.read_text()) if self.stamps.exists() else {}
@@ -186,18 +185,15 @@ class Build:
             raise LabError(f"{host.name} runs {host.kernel}, the modules are for {self.image.kver}")
         if "guest" in parts:
             host.put(self.initrd, "/var/lib/lab/l2-initrd")
-            host.run("rm -f /run/lab/warm")
         kos = [self.modules / f"{name}.ko" for folder, name in MODULES.items()
                if folder in parts and (paths.REPO / folder).exists()]
         with step(f"installing into {host.name}"):
-            extra = f"/lib/modules/{self.image.kver}/updates"
-            for ko in kos:
-                if ko.exists():
-                    host.put(ko, f"{extra}/{ko.name}")
+            changed = self.module_tree(kos)
+            if changed:
+                host.put(changed, f"/usr/lib/modules/{self.image.kver}")
             if "userspace" in parts and self.dest.exists() and (paths.REPO / "meson.build").exists():
                 host.put(self.dest, "/")
-            host.run("""depmod
-                ldconfig
+            host.run("""ldconfig
                 systemd-sysusers
                 systemd-tmpfiles --create --prefix=/var/lib --prefix=/run --prefix=/etc 2>/dev/null
                 systemctl daemon-reload
@@ -206,3 +202,27 @@ class Build:
                 systemctl try-restart polkit
                 true""", timeout=120)
         return self
+
+    def module_tree(self, kos):
+        """Our modules and the index files that name them, made here: depmod takes 4 s when emulated."""
+        kos = [ko for ko in kos if ko.exists()]
+        if not kos:
+            return None
+        root, changed = self.out / "modroot", self.out / "modchanged"
+        kver = self.image.kver
+        for folder in (root, changed):
+            shutil.rmtree(folder, ignore_errors=True)
+        top = root / "lib/modules" / kver
+        shutil.copytree(self.image.tree / "usr/lib/modules" / kver, top, symlinks=True, copy_function=os.link)
+        (top / "updates").mkdir(exist_ok=True)
+        (changed / "updates").mkdir(parents=True)
+        for ko in kos:
+            shutil.copy(ko, top / "updates" / ko.name)
+            shutil.copy(ko, changed / "updates" / ko.name)
+        # depmod renames new files into place, so the image's own (hard links) stay as they are
+        self.chroot(f"depmod -b /out/modroot {kver}", "depmod")
+        for name in ("modules.dep", "modules.alias", "modules.symbols", "modules.softdep", "modules.devname"):
+            for path in top.glob(name + "*"):
+                shutil.copy(path, changed / path.name)
+        shutil.rmtree(root)
+        return changed

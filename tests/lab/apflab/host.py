@@ -90,11 +90,7 @@ class Host:
 
     def __enter__(self):
         if self.qemu is None:
-            try:
-                self.boot()
-            except BaseException:
-                self.close()
-                raise
+            self.boot()
         return self
 
     def __exit__(self, *_exc):
@@ -112,15 +108,19 @@ class Host:
         if timeout is None:
             timeout = 240 if self.accel == "tcg" else 60
         begin = time.monotonic()
-        with step(f"booting {self.name} ({self.release}, {self.accel})"):
-            try:
-                self._boot(emulator, timeout)
-            except HostDied:
-                if self.accel != "kvm":
-                    raise
-                say("hardware virtualisation does not boot here: using software emulation")
-                self.accel = "tcg"
-                self._boot(emulator, 240)
+        try:
+            with step(f"booting {self.name} ({self.release}, {self.accel})"):
+                try:
+                    self._boot(emulator, timeout)
+                except (HostDied, Timeout):
+                    if self.accel != "kvm":
+                        raise
+                    say("hardware virtualisation does not boot here: using software emulation")
+                    self.accel = "tcg"
+                    self._boot(emulator, 240)
+        except BaseException:
+            self.close()
+            raise
         self.boot_sec = time.monotonic() - begin
         return self
 

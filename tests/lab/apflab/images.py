@@ -36,10 +36,10 @@ DROP_MODULES = [f"*/lib/modules/*/kernel/{d}/*" for d in (
 PACKAGES = """
 systemd systemd-sysv systemd-container udev dbus polkitd openssh-server kmod procps psmisc iproute2
 libvirt-daemon-system libvirt-clients qemu-system-x86
-linux-image-amd64 linux-headers-amd64 gcc libc6-dev make
+linux-image-amd64 linux-headers-amd64 gcc libc6-dev make perl
 meson ninja-build pkg-config libsystemd-dev libvirt-dev libnl-3-dev libnl-genl-3-dev
 libjson-c-dev libncurses-dev libmicrohttpd-dev libcmocka-dev
-busybox-static libnl-utils python3-minimal python3-dbus tmux
+busybox-static libnl-utils python3-minimal python3-dbus strace tmux
 """.split()
 
 # Work that only delays a boot of a throw-away host. The serial console keeps its getty.
@@ -180,11 +180,11 @@ def mmdebstrap(release, variant, packages, tree, log):
                INITRD="No")
     env.pop("PYTHONPATH", None)
     with open(log, "w") as f:
-        child = proc.spawn(args, stdin=subprocess.DEVNULL, stdout=f, stderr=f, env=env)
+        child = proc.spawn([*proc.CONTAINED, *args], stdin=subprocess.DEVNULL, stdout=f, stderr=f, env=env)
         try:
             rc = child.wait()
         except BaseException:
-            proc.end(child)
+            proc.end(child, grace_sec=0.1)
             raise
     text = Path(log).read_text(errors="replace")
     if rc and "NO_PUBKEY" in text:
@@ -323,7 +323,8 @@ class HostImage(Image):
         wants.mkdir(exist_ok=True)
         for unit in ("lab-net.service", "ssh.service"):
             (wants / unit).symlink_to(f"/etc/systemd/system/{unit}")
-        (system / "multi-user.target.wants" / "ssh.service").unlink(missing_ok=True)
+        for unit in ("ssh.service", "virtlogd.service"):
+            (system / "multi-user.target.wants" / unit).unlink(missing_ok=True)
         (tree / "etc/systemd/system/default.target").unlink(missing_ok=True)
         (tree / "etc/systemd/system/default.target").symlink_to("/lib/systemd/system/multi-user.target")
         (tree / "etc/machine-id").write_text(digest(self.release, "machine-id") + "0" * 20 + "\n")
@@ -334,6 +335,9 @@ class HostImage(Image):
         proc.call([*run, "useradd", "-m", "-s", "/bin/sh", "alice"], "useradd")
         proc.call(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", folder / "ssh_key"],
                   "ssh-keygen")
+        for name in ("etc/.updated", "var/.updated"):
+            # as new as /usr: nothing has to be brought up to date at boot
+            (tree / name).touch()
         auth = tree / "root/.ssh"
         auth.mkdir(mode=0o700, exist_ok=True)
         shutil.copy(folder / "ssh_key.pub", auth / "authorized_keys")

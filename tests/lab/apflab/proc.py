@@ -36,6 +36,8 @@ def spawn(args, **kwargs):
         if _thread is None or not _thread.is_alive():
             _thread = threading.Thread(target=_serve, name="lab-spawn", daemon=True)
             _thread.start()
+    # a session of its own: Ctrl-C is for us, who then end the children in the right order
+    kwargs.setdefault("start_new_session", True)
     answer = queue.Queue()
     _jobs.put((["setpriv", "--pdeathsig", "KILL", "--", *map(str, args)], kwargs, answer))
     child, error = answer.get()
@@ -56,6 +58,10 @@ def end(child, grace_sec=3):
         child.wait()
 
 
+# Prefix for what mounts and forks: all of it is gone when the prefix is killed.
+CONTAINED = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"]
+
+
 def call(args, what, **kwargs):
     """Run a local command, fail with the end of its output."""
     child = spawn(args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -63,7 +69,7 @@ def call(args, what, **kwargs):
     try:
         out, _ = child.communicate()
     except BaseException:
-        end(child)
+        end(child, grace_sec=0.1)
         raise
     if child.returncode:
         raise LabError(f"{what} failed (exit {child.returncode}):\n{out[-6000:]}")

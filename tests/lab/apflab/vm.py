@@ -182,10 +182,13 @@ class VM:
         return self.host.run(f"virsh -q domstate {shlex.quote(self.name)}", check=False).stdout.strip()
 
     def cgroup(self):
-        """Its cgroup v2 folder in L1 (the one that carries the limit)."""
+        """Its cgroup v2 folder in L1: the one that libvirt puts the limit on, threads are below it.
+
+        The name contains backslashes: quote it in a shell, or use cgroup_read().
+        """
         path = self.host.run(f"sed -n 's/^0:://p' /proc/{self.pid}/cgroup").stdout.strip()
-        scope, sep, _ = path.partition(".scope")
-        return "/sys/fs/cgroup" + scope + sep
+        scope, sep, below = path.partition(".scope")
+        return "/sys/fs/cgroup" + scope + sep + ("/libvirt" if below.startswith("/libvirt") else "")
 
     def cgroup_read(self, name):
         """One file of its cgroup, e.g. memory.pressure."""

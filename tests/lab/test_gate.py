@@ -1,0 +1,362 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The gate of apf_host on a real VM that swaps, with KVM's own tracepoints as witness."""
+
+import time
+
+import pytest
+
+from apflab.netlink import OFF, ON, PV, NOT_NEEDED, NOWAIT_ACTIVE, NOWAIT_OFF, Netlink, Refused, difference
+from apflab.trace import Trace, async_latencies, call_lengths, log2_histogram, tokens
+
+# Twice as much as the limit leaves, so that about every second touch swaps.
+LOAD = "-f 4 -w 1 -m 220 -t 0"
+OURS = ["kvm_arch_async_page_not_present", "kvm_arch_destroy_vm", "kvm_can_do_async_pf",
+        "kvm_clear_async_pf_completion_queue", "kvm_faultin_pfn"]
+
+
+@pytest.fixture(scope="module")
+def nl(host):
+    # apfd would set gates of its own accord
+    host.run("systemctl stop apfd 2>/dev/null; rmmod apf_host 2>/dev/null", check=False)
+    nl = Netlink(host).load()
+    yield nl
+    host.run("rmmod apf_host", check=False, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def loaded_vm(host, nl):
+    """One guest with two vCPUs under load for all tests that leave it alive."""
+    from apflab import VM
+    with VM(host, "gate", vcpus=2, workload=LOAD) as vm:
+        vm.wait_ready()
+        yield vm
+
+
+@pytest.fixture
+def watched(nl, loaded_vm):
+    """(guest, its id), gate on, as a VM nobody touched."""
+    vm_id = nl.add(loaded_vm.pid)
+    nl.set(vm_id, ON)
+    yield loaded_vm, vm_id
+    nl.host.run(f"virsh -q resume {loaded_vm.name} 2>/dev/null", check=False)
+
+
+def test_state_is_obeyed_at_once(nl, watched, release):
+    vm, vm_id = watched
+    seen = {}
+    for state in (ON, OFF, PV, OFF, ON):
+        nl.set(vm_id, state, reason="test")
+        # faults under way when the gate moved may still be announced
+        time.sleep(1)
+        before = nl.vm(vm_id)["STATS"]
+        with Trace(nl.host) as trace:
+            time.sleep(3)
+        after = nl.vm(vm_id)["STATS"]
+        events = trace.events()
+        started = len(tokens(events, "kvm_async_pf_not_present"))
+        seen.setdefault(state, []).append(started)
+        assert nl.vm(vm_id)["STATE"] == state
+        if state == OFF:
+            assert started == 0
+            assert after["NOT_PRESENT"] == before["NOT_PRESENT"]
+            assert after["SYNC_STALLS"] > before["SYNC_STALLS"], "no swap load: the test says nothing"
+            if release != "bookworm":
+                # from 6.6 on KVM asks, for the read itself does not wait
+                assert after["REFUSED"] > before["REFUSED"]
+        else:
+            assert started > 50
+        if state == PV:
+            assert after["HALTED"] == before["HALTED"]
+    assert vm.alive()
+
+
+def test_counters_agree_with_the_tracepoints(nl, watched):
+    vm, vm_id = watched
+    # Both ends with the vCPUs out of KVM_RUN, so that nothing falls between two looks.
+    nl.host.run(f"virsh -q suspend {vm.name}")
+    before = nl.vcpus(vm_id)
+    with Trace(nl.host) as trace:
+        nl.host.run(f"virsh -q resume {vm.name}")
+        time.sleep(6)
+        nl.host.run(f"virsh -q suspend {vm.name}")
+    after = nl.vcpus(vm_id)
+    nl.host.run(f"virsh -q resume {vm.name}")
+
+    events = trace.events()
+    not_present = tokens(events, "kvm_async_pf_not_present")
+    ready = tokens(events, "kvm_async_pf_ready")
+    assert len(not_present) > 100
+    grown = [difference(b["STATS"], a["STATS"]) for b, a in zip(before, after)]
+    for vcpu, stats in zip(after, grown):
+        mine = vcpu["VCPU_ID"]
+        assert stats["NOT_PRESENT"] == sum(t & 0xfff == mine for t in not_present)
+        assert stats["READY"] == sum(t & 0xfff == mine and t != 0xffffffff for t in ready)
+        assert stats["NOT_PRESENT"] == stats["DELIVERED"] + stats["HALTED"]
+        assert stats["PROBE_MISSES"] == 0
+    assert sum(s["REPEATED"] for s in grown) == trace.count("kvm_async_pf_repeated_fault")
+    for vcpu in after:
+        s = vcpu["STATS"]
+        assert s["NOT_PRESENT"] == s["READY"] - s["READY_UNKNOWN"] + s["DROPPED"] + vcpu["OUTSTANDING"]
+    assert nl.info()["INFO_PROBE_MISSES"] == 0
+
+
+def close_to(ours, theirs, what):
+    """Histograms may differ where a value lies on the border of two buckets: compare what is below each."""
+    total = sum(theirs)
+    assert total > 100, f"{what}: only {total} samples"
+    assert sum(ours) == pytest.approx(total, rel=0.02)
+    below_ours = below_theirs = 0
+    for i, (a, b) in enumerate(zip(ours, theirs)):
+        below_ours += a
+        below_theirs += b
+        assert abs(below_ours - below_theirs) <= 0.1 * total, f"{what}: bucket {i}: {ours} {theirs}"
+
+
+def test_async_latency_agrees_with_a_witness(nl, watched):
+    vm, vm_id = watched
+    before = nl.vcpus(vm_id)
+    with Trace(nl.host) as trace:
+        time.sleep(6)
+    after = nl.vcpus(vm_id)
+    latencies = async_latencies(trace.events())
+    grown = [difference(b, a) for b, a in zip(before, after)]
+    ours = [sum(x) for x in zip(*(g["HIST_ASYNC"] for g in grown))]
+    # The counters were read a moment earlier and later than the trace.
+    scale = len(latencies) / max(1, sum(ours))
+    assert 0.8 < scale <= 1.02
+    close_to([round(n * scale) for n in ours], log2_histogram(latencies), "async")
+    mean = sum(g["STATS"]["ASYNC_NSEC"] for g in grown) / sum(g["STATS"]["READY"] for g in grown) / 1e9
+    assert mean == pytest.approx(sum(latencies) / len(latencies), rel=0.1)
+
+
+def test_sync_stalls_agree_with_a_witness(nl, watched):
+    vm, vm_id = watched
+    nl.set(vm_id, OFF)
+    time.sleep(1)
+    threads = nl.host.run(f"grep -l KVM /proc/{vm.pid}/task/*/comm").stdout.split()
+    majflt = "cat " + " ".join(t.replace("comm", "stat") for t in threads) + " | sed 's/.*) //' | cut -d' ' -f10"
+
+    def major_faults():
+        return sum(int(n) for n in nl.host.run(majflt).stdout.split())
+
+    nl.host.run(f"virsh -q suspend {vm.name}")
+    faults, before = major_faults(), nl.vcpus(vm_id)
+    probes = ("p:apf_in kvm_faultin_pfn", "r64:apf_out kvm_faultin_pfn")
+    with Trace(nl.host, events=(), kprobes=probes) as trace:
+        nl.host.run(f"virsh -q resume {vm.name}")
+        time.sleep(6)
+        nl.host.run(f"virsh -q suspend {vm.name}")
+    faults, after = major_faults() - faults, nl.vcpus(vm_id)
+    nl.host.run(f"virsh -q resume {vm.name}")
+
+    # Nothing but the 5 ms disk takes a vCPU thread more than 4 ms in this function.
+    lengths = [s for s in call_lengths(trace.events(), "apf_in", "apf_out") if s > 0.004]
+    grown = [difference(b, a) for b, a in zip(before, after)]
+    stalls = sum(g["STATS"]["SYNC_STALLS"] for g in grown)
+    # The threads' other major faults (QEMU's own pages) are not stalls of the guest.
+    assert stalls <= faults
+    assert stalls == pytest.approx(faults, rel=0.05)
+    close_to([sum(x) for x in zip(*(g["HIST_SYNC"] for g in grown))], log2_histogram(lengths), "sync")
+    total = sum(g["STATS"]["SYNC_STALL_NSEC"] for g in grown) / 1e9
+    assert total == pytest.approx(sum(lengths), rel=0.1)
+
+
+def test_one_vcpu_off_the_other_on(nl, watched):
+    vm, vm_id = watched
+    nl.set(vm_id, OFF, vcpus=[0])
+    assert [v["STATE"] for v in nl.vcpus(vm_id)] == [OFF, ON]
+    assert nl.vm(vm_id)["STATE"] == ON
+    time.sleep(1)
+    with Trace(nl.host) as trace:
+        time.sleep(5)
+    by_vcpu = [t & 0xfff for t in tokens(trace.events(), "kvm_async_pf_not_present")]
+    assert by_vcpu.count(0) == 0
+    assert by_vcpu.count(1) > 30
+
+
+def test_events_say_who_and_why(nl, watched):
+    vm, vm_id = watched
+    listener = nl.listen(6)
+    nl.set(vm_id, PV, reason="a reason with % and \"quotes\"")
+    nl.set(vm_id, OFF, vcpus=[1, 0])
+    events = [e for e in listener.result() if e.get("EVENT") == 2 and e["VM_ID"] == vm_id]
+    assert [e["STATE"] for e in events] == [PV, OFF]
+    assert events[0]["REASON"] == "a reason with % and \"quotes\""
+    assert "VCPU_INDEX" not in events[0]
+    assert events[1]["VCPU_INDEX"] == [1, 0]
+    assert all(e["BY_COMM"].startswith("python3") and e["BY_PID"] > 1 for e in events)
+
+
+def test_guest_without_apf_halts_only_when_allowed(nl, vm):
+    guest = vm("noapf", vcpus=1, workload=LOAD, cmdline="no-kvmapf")
+    vm_id = nl.add(guest.pid)
+    time.sleep(4)
+    stats = nl.vm(vm_id)["STATS"]
+    assert [v["GUEST_APF"] for v in nl.vcpus(vm_id)] == [0]
+    assert stats["HALTED"] > 20 and stats["DELIVERED"] == 0
+    nl.set(vm_id, PV)
+    time.sleep(1)
+    before = nl.vm(vm_id)["STATS"]
+    with Trace(nl.host) as trace:
+        time.sleep(4)
+    after = nl.vm(vm_id)["STATS"]
+    assert trace.count("kvm_async_pf_not_present") == 0
+    assert after["HALTED"] == before["HALTED"]
+    assert after["REFUSED"] > before["REFUSED"]
+
+
+def test_bad_input_is_refused_with_a_text_and_changes_nothing(nl, watched):
+    vm, vm_id = watched
+    nl.set(vm_id, PV)
+    state = [nl.vm(vm_id)["STATE"], [v["STATE"] for v in nl.vcpus(vm_id)]]
+
+    cases = [
+        # call, errno, part of the text
+        ({"cmd": "VM_SET", "attrs": [["VM_ID", 999999], ["STATE", ON]]}, "ENOENT", "no VM with this id"),
+        ({"cmd": "VM_GET", "attrs": [["VM_ID", 999999]]}, "ENOENT", "no VM with this id"),
+        ({"cmd": "VM_DEL", "attrs": [["VM_ID", 0]]}, "ENOENT", "no VM with this id"),
+        ({"cmd": "VCPU_GET", "dump": True, "attrs": [["VM_ID", 999999]]}, "ENOENT", "no VM with this id"),
+        ({"cmd": "VM_ADD", "attrs": [["VM_FD", 0]]}, "EINVAL", "not the descriptor of a KVM VM"),
+        ({"cmd": "VM_ADD", "attrs": [["VM_FD", 12345]]}, "EBADF", "no open descriptor"),
+        ({"cmd": "VM_ADD", "attrs": [["VM_FD", 0xffffffff]]}, "EBADF", "no open descriptor"),
+        ({"cmd": "VM_ADD"}, "EINVAL", "VM_FD is missing"),
+        ({"cmd": "VM_ADD", "vm_pid": vm.pid, "attrs": [["STATE", 77]]}, "EINVAL", "unknown state"),
+        ({"cmd": "VM_ADD", "vm_pid": vm.pid, "flags": 0x200}, "EEXIST", "already known"),
+        ({"cmd": "VM_SET", "attrs": [["VM_ID", vm_id]]}, "EINVAL", "STATE is missing"),
+        ({"cmd": "VM_SET", "attrs": [["STATE", ON]]}, "EINVAL", "VM_ID is missing"),
+        ({"cmd": "VM_SET", "attrs": [["VM_ID", vm_id], ["STATE", 3]]}, "EINVAL", "unknown state"),
+        ({"cmd": "VM_SET", "attrs": [["VM_ID", vm_id], ["STATE", 0xffffffff]]}, "EINVAL", "unknown state"),
+        ({"cmd": "VM_SET", "attrs": [["VM_ID", vm_id], ["STATE", ON], ["VCPU_INDEX", 0]]}, "EINVAL", ""),
+        ({"cmd": "VM_SET", "attrs": [["VM_ID", vm_id], ["STATE", ON], ["REASON", "x" * 128]]}, "ERANGE", ""),
+        ({"cmd": "VCPU_SET", "attrs": [["VM_ID", vm_id], ["STATE", ON]]}, "EINVAL", "VCPU_INDEX is missing"),
+        ({"cmd": "VCPU_SET", "attrs": [["VM_ID", vm_id], ["STATE", ON], ["VCPU_INDEX", 0], ["VCPU_INDEX", 2]]},
+         "ERANGE", "no vCPU with this index"),
+        ({"cmd": "VCPU_SET", "attrs": [["VM_ID", vm_id], ["STATE", ON], ["VCPU_INDEX", 0xffffffff]]},
+         "ERANGE", "no vCPU with this index"),
+        ({"cmd": "VM_GET", "attrs": [["VM_ID", vm_id], ["#200", 1]]}, "EINVAL", ""),
+        ({"cmd": "VM_SET", "raw": "0600080001000000"}, "EINVAL", ""),   # an attribute two bytes too short
+        ({"cmd": 77}, "EOPNOTSUPP", None),
+    ]
+    for (call, name, text), answer in zip(cases, nl.calls(*(c[0] for c in cases))):
+        assert answer.get("errno") == name, (call, answer)
+        if text is not None:
+            assert answer["text"], f"refused without a word: {call}"
+            assert text in answer["text"], (call, answer)
+    assert [nl.vm(vm_id)["STATE"], [v["STATE"] for v in nl.vcpus(vm_id)]] == state
+
+
+def test_unprivileged_may_look_but_not_change(nl, watched):
+    vm, vm_id = watched
+    assert nl.call("GET_INFO", user="nobody")[0]["INFO_VERSION"]
+    for cmd, attrs in (("VM_SET", {"VM_ID": vm_id, "STATE": OFF}), ("VM_DEL", {"VM_ID": vm_id}),
+                       ("VM_ADD", {"VM_FD": 0}), ("VCPU_SET", {"VM_ID": vm_id, "STATE": OFF, "VCPU_INDEX": 0})):
+        with pytest.raises(Refused) as e:
+            nl.call(cmd, user="nobody", **attrs)
+        assert (e.value.errno, "CAP_NET_ADMIN" in e.value.text) == ("EPERM", True)
+    assert nl.vm(vm_id)["STATE"] == ON
+
+
+def test_add_again_changes_nothing(nl, watched):
+    vm, vm_id = watched
+    nl.set(vm_id, OFF, vcpus=[1])
+    before = nl.vm(vm_id)
+    assert nl.add(vm.pid) == vm_id
+    assert [v["STATE"] for v in nl.vcpus(vm_id)] == [ON, OFF]
+    assert nl.vm(vm_id)["AGE_MSEC"] >= before["AGE_MSEC"]
+
+
+def test_del_gives_the_kernel_its_own_behaviour_back(nl, watched):
+    vm, vm_id = watched
+    nl.set(vm_id, OFF)
+    nl.call("VM_DEL", VM_ID=vm_id)
+    with pytest.raises(Refused):
+        nl.vm(vm_id)
+    if nl.info()["INFO_NOWAIT"] == NOT_NEEDED:
+        time.sleep(1)
+        with Trace(nl.host) as trace:
+            time.sleep(3)
+        assert trace.count("kvm_async_pf_not_present") > 50
+    new = nl.add(vm.pid)
+    assert new != vm_id
+    assert nl.vm(new)["STATE"] == ON
+
+
+def test_nowait_swapin_on_and_off(nl, watched, release):
+    vm, vm_id = watched
+    param = "/sys/module/apf_host/parameters/nowait_swapin"
+
+    def async_share():
+        time.sleep(1)
+        before = nl.vm(vm_id)["STATS"]
+        with Trace(nl.host) as trace:
+            time.sleep(5)
+        grown = difference(before, nl.vm(vm_id)["STATS"])
+        started = trace.count("kvm_async_pf_not_present")
+        return started / (started + grown["SYNC_STALLS"])
+
+    try:
+        if release != "bookworm":
+            assert nl.info()["INFO_NOWAIT"] == NOT_NEEDED
+            assert "swap_readpage" not in nl.probes()
+            assert async_share() > 0.8
+            return
+        assert nl.info()["INFO_NOWAIT"] == NOWAIT_ACTIVE
+        assert "swap_readpage" in nl.probes()
+        assert async_share() > 0.8
+
+        nl.host.write(param, "0\n")
+        assert nl.info()["INFO_NOWAIT"] == NOWAIT_OFF
+        assert "swap_readpage" not in nl.probes()
+        assert async_share() < 0.2
+
+        nl.host.write(param, "1\n")
+        assert nl.info()["INFO_NOWAIT"] == NOWAIT_ACTIVE
+        assert async_share() > 0.8
+
+        assert nl.host.run(f"echo maybe >{param}", check=False).rc != 0
+        assert nl.host.read(param).strip() == "1"
+    finally:
+        nl.host.run(f"echo auto >{param}")
+
+
+def test_killed_with_faults_outstanding(nl, vm):
+    guest = vm("doomed", vcpus=2, workload=LOAD)
+    vm_id = nl.add(guest.pid)
+    nl.host.wait_for(lambda: sum(v["OUTSTANDING"] for v in nl.vcpus(vm_id)) > 0, 20, "a fault outstanding")
+    watched_now = nl.info()["INFO_VMS"]
+    listener = nl.listen(8)
+    guest.kill9()
+    events = [e for e in listener.result() if e.get("EVENT") == 1]
+    assert [(e["VM_ID"], e["PID"]) for e in events] == [(vm_id, guest.pid)]
+    with pytest.raises(Refused) as e:
+        nl.vm(vm_id)
+    assert e.value.errno == "ENOENT"
+    assert nl.info()["INFO_VMS"] == watched_now - 1
+
+
+def test_unload_and_reload_under_load(nl, loaded_vm):
+    for turn in range(5):
+        vm_id = nl.add(loaded_vm.pid)
+        nl.set(vm_id, (ON, OFF, PV)[turn % 3])
+        time.sleep(1.5)
+        nl.unload()
+        assert nl.probes() == []
+        time.sleep(0.5)
+        nl.load()
+        assert set(OURS) <= set(nl.probes())
+    before = loaded_vm.sample()["touches"]
+    nl.host.wait_for(lambda: loaded_vm.sample()["touches"] > before + 100, 30, "the guest working on")
+    assert nl.dump("VM_GET") == [], "a module just loaded knows no VM"
+
+
+def test_nothing_of_ours_in_the_kernel_log(nl, loaded_vm):
+    """Last in this file: what all of the above left behind."""
+    nl.unload()
+    assert nl.probes() == []
+    bad = ("BUG:", "WARNING:", "Oops", "Call Trace", "refcount", "kmemleak", "apf_host: self-test", "hung task",
+           "blocked for more than")
+    wrong = [line for line in nl.host.dmesg().splitlines() if any(b in line for b in bad)]
+    assert wrong == []
+    wrong = [line for line in loaded_vm.console().splitlines() if any(b in line for b in bad)]
+    assert wrong == []
+    nl.load()
