@@ -43,30 +43,39 @@ size_t edit_distance(const char *a, const char *b)
 	return d[len_a][len_b];
 }
 
-/* Two slips in a word of six letters are a typo, in one of three another word. */
-static bool is_near(const char *word, const char *name)
+/*
+ * How far @name is from what was typed, SIZE_MAX if too far: two slips in a word
+ * of six letters are a typo, in one of three another word. The beginning of a
+ * name, or a name and more, is no slip at all.
+ */
+static size_t slips(const char *word, const char *name)
 {
-	size_t len_word = strlen(word), len_name = strlen(name);
-	size_t allowed = len_name <= 3 ? 1 : 2;
+	size_t len_word = strlen(word), len_name = strlen(name), distance;
 
 	if (len_word >= 2 && strncmp(word, name, len_word) == 0)
-		return true;
+		return 0;
 	if (len_name >= 3 && strncmp(word, name, len_name) == 0)
-		return true;
-	return edit_distance(word, name) <= allowed;
+		return 0;
+	distance = edit_distance(word, name);
+	return distance <= (len_name <= 3 ? 1 : 2) ? distance : SIZE_MAX;
 }
 
 char *suggest(const char *word, const char *prefix, const char *const *names, size_t n_names)
 {
+	size_t size, n_near = 0, fewest = SIZE_MAX;
 	char *text = NULL;
-	size_t size, n_near = 0;
 	FILE *file = open_memstream(&text, &size);
 
 	if (!file)
 		return NULL;
 
 	for (size_t i = 0; i < n_names; i++) {
-		if (!is_near(word, names[i]))
+		size_t n = slips(word, names[i]);
+
+		fewest = n < fewest ? n : fewest;
+	}
+	for (size_t i = 0; i < n_names && fewest < SIZE_MAX; i++) {
+		if (slips(word, names[i]) != fewest)
 			continue;
 		fprintf(file, "%s'%s%s'", n_near++ == 0 ? " (did you mean " : " or ", prefix,
 			names[i]);

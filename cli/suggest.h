@@ -12,7 +12,7 @@
 size_t edit_distance(const char *a, const char *b);
 
 /**
- * suggest() - names a mistyped word may have meant
+ * suggest() - the names nearest to a mistyped word
  * @word: what was typed
  * @prefix: put before each name, e.g. "--"
  * Return: " (did you mean 'x' or 'y'?)", "" if nothing is near; to be freed;

@@ -11,6 +11,8 @@
 
 /* Between two columns. */
 #define GAP 2
+/* Names get as much before another column is shown beside them. */
+#define FLEXIBLE_GOOD 20
 /* A name shorter than this says nothing any more. */
 #define FLEXIBLE_MIN 8
 
@@ -107,18 +109,33 @@ static size_t sum_widths(const struct table *table, const size_t *widths)
 	return sum;
 }
 
+/* What the table takes if no flexible column is wider than @limit. */
+static size_t sum_limited(const struct table *table, const size_t *widths, size_t limit)
+{
+	size_t sum = sum_widths(table, widths);
+
+	for (size_t i = 0; i < table->n_columns; i++)
+		if (table->columns[i].flexible && widths[i] > limit)
+			sum -= widths[i] - limit;
+	return sum;
+}
+
 /*
- * Makes widths[] fit into @columns: first the flexible columns give way, evenly
- * the widest of them, then columns are dropped (width 0). What still does not
- * fit runs over the edge: a wrapped line is better than a missing state.
+ * Makes widths[] fit into @columns: columns are dropped (width 0) until the
+ * flexible ones have a good width left, then these give way, the widest first.
+ * What still does not fit runs over the edge: a wrapped line is better than a
+ * missing state.
  */
 static void fit_widths(const struct table *table, size_t *widths, size_t columns)
 {
-	for (;;) {
+	for (size_t i = table->n_columns; i-- > 0;)
+		if (table->columns[i].droppable &&
+		    sum_limited(table, widths, FLEXIBLE_GOOD) > columns)
+			widths[i] = 0;
+
+	while (sum_widths(table, widths) > columns) {
 		size_t widest = SIZE_MAX;
 
-		if (sum_widths(table, widths) <= columns)
-			return;
 		for (size_t i = 0; i < table->n_columns; i++) {
 			if (!table->columns[i].flexible || widths[i] <= FLEXIBLE_MIN)
 				continue;
@@ -126,14 +143,8 @@ static void fit_widths(const struct table *table, size_t *widths, size_t columns
 				widest = i;
 		}
 		if (widest == SIZE_MAX)
-			break;
-		widths[widest]--;
-	}
-	for (size_t i = table->n_columns; i-- > 0;) {
-		if (sum_widths(table, widths) <= columns)
 			return;
-		if (table->columns[i].droppable)
-			widths[i] = 0;
+		widths[widest]--;
 	}
 }
 

@@ -17,8 +17,8 @@
  * struct table_column - how a column is laid out
  * @header: printed above it
  * @right: aligned to the right (numbers)
- * @flexible: shortened first where the terminal is too narrow
- * @droppable: left out where even that does not help; the last one goes first
+ * @flexible: shortened where the terminal is too narrow
+ * @droppable: left out before a flexible one gets too short; the last goes first
  */
 struct table_column {
 	const char *header;

@@ -25,7 +25,6 @@ struct top {
 	int status;
 };
 
-
 static int compare_vms(const void *a, const void *b)
 {
 	const struct vm *vm_a = a, *vm_b = b;

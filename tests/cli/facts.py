@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the mock tells: a host, and VMs whose every figure is different."""
+
+HOST = {
+    'Version': '0.1.0',
+    'HostModule': 'present',
+    'HostModuleVersion': '0.1.0',
+    'NoWaitSwapin': 'not-needed',
+    'NestedGuard': True,
+    'Libvirt': 'connected',
+    'LibvirtURI': 'qemu:///system',
+}
+HOST_ABSENT = dict(HOST, HostModule='absent', HostModuleVersion='', NoWaitSwapin='unknown',
+                   NestedGuard=False)
+
+COUNTER_KEYS = {
+    'Asked': 'asked', 'Refused': 'refused', 'RefusedNested': 'refused_nested',
+    'NotPresent': 'not_present', 'Delivered': 'delivered', 'Halted': 'halted',
+    'Ready': 'ready', 'ReadyUnknown': 'ready_unknown', 'ReadyAll': 'ready_all',
+    'Dropped': 'dropped', 'Repeated': 'repeated', 'SyncStalls': 'sync_stalls',
+    'SyncStallNSec': 'sync_stall_nsec', 'AsyncNSec': 'async_nsec', 'NoWait': 'nowait',
+    'ProbeMisses': 'probe_misses',
+}
+
+BUCKETS = 32
+
+
+def counters(**given):
+    assert set(given) <= set(COUNTER_KEYS), given
+    return {name: given.get(name, 0) for name in COUNTER_KEYS}
+
+
+def json_counters(values):
+    return {COUNTER_KEYS[name]: value for name, value in values.items()}
+
+
+def histogram(given):
+    """{bucket: count} as the list of all buckets."""
+    return [given.get(i, 0) for i in range(BUCKETS)]
+
+
+# Larger than 2^53: a detour through a double would change it.
+BIG = 9007199254740993
+
+WEB1 = {
+    'UUID': '5a7e0f3c-0001-4a00-8000-000000000001',
+    'Name': 'web1',
+    'LibvirtID': 3,
+    'PID': 4242,
+    'Watched': True,
+    'State': 'mixed',
+    'VCPUStates': ['on', 'off'],
+    'Since': 1790000000123456,
+    'SwappedBytes': 327155712,
+    'Counters': counters(Asked=1200, Refused=30, RefusedNested=4, NotPresent=1100, Delivered=1050,
+                         Halted=50, Ready=1090, ReadyUnknown=2, ReadyAll=1, Dropped=9,
+                         Repeated=17, SyncStalls=210, SyncStallNSec=BIG,
+                         AsyncNSec=5450000000, NoWait=6, ProbeMisses=5),
+    'Outstanding': 3,
+    'AsyncRate': 120.5,
+    'SyncRate': 3.25,
+    'P50USec': 5100,
+    'P95USec': 8200,
+    'StallRatio': 0.024,
+    'AsyncHistogram': histogram({12: 90, 13: 1000}),
+    'SyncHistogram': histogram({3: 10, 13: 200}),
+}
+
+WEB1_VCPUS = [
+    {
+        'Index': 0, 'VCPUID': 0, 'State': 'on', 'GuestAPF': 'user', 'Outstanding': 3,
+        'Counters': counters(Asked=1100, NotPresent=1100, Delivered=1050, Halted=50, Ready=1090,
+                             SyncStalls=10, SyncStallNSec=20000000, AsyncNSec=5450000000),
+        'AsyncHistogram': histogram({12: 90, 13: 1000}),
+        'SyncHistogram': histogram({3: 10}),
+    },
+    {
+        'Index': 1, 'VCPUID': 16, 'State': 'off', 'GuestAPF': 'always', 'Outstanding': 0,
+        'Counters': counters(Asked=100, Refused=30, SyncStalls=200, SyncStallNSec=1234567890),
+        'AsyncHistogram': histogram({}),
+        'SyncHistogram': histogram({13: 200}),
+    },
+]
+
+WEB2 = {
+    'UUID': '5a7e0f3c-0002-4a00-8000-000000000002',
+    'Name': 'web2',
+    'LibvirtID': -1,
+    'PID': 0,
+    'Watched': False,
+    'State': 'unknown',
+    'VCPUStates': [],
+    'Since': 0,
+    'SwappedBytes': 0,
+    'Counters': counters(),
+    'Outstanding': 0,
+    'AsyncRate': 0.0,
+    'SyncRate': 0.0,
+    'P50USec': 0,
+    'P95USec': 0,
+    'StallRatio': 0.0,
+    'AsyncHistogram': [],
+    'SyncHistogram': [],
+}
+
+
+def vm(**given):
+    """A quiet, watched VM, changed as given."""
+    base = dict(WEB2, Watched=True, State='on', VCPUStates=['on'], Since=1790000000000000,
+                LibvirtID=7, PID=77, AsyncHistogram=histogram({}), SyncHistogram=histogram({}))
+    assert set(given) <= set(base), given
+    return {**base, **given}
+
+
+JSON_WEB1 = {
+    'name': 'web1',
+    'uuid': '5a7e0f3c-0001-4a00-8000-000000000001',
+    'libvirt_id': 3,
+    'pid': 4242,
+    'watched': True,
+    'since_usec': 1790000000123456,
+    'state': 'mixed',
+    'vcpu_states': ['on', 'off'],
+    'swapped_bytes': 327155712,
+    'outstanding_pages': 3,
+    'async_swapins_per_sec': 120.5,
+    'sync_swapins_per_sec': 3.25,
+    'latency_p50_usec': 5100,
+    'latency_p95_usec': 8200,
+    'stall_ratio': 0.024,
+}
+
+JSON_WEB2 = {
+    'name': 'web2',
+    'uuid': '5a7e0f3c-0002-4a00-8000-000000000002',
+    'libvirt_id': None,
+    'pid': None,
+    'watched': False,
+    'since_usec': None,
+    'state': 'unknown',
+    'vcpu_states': [],
+    'swapped_bytes': 0,
+    'outstanding_pages': 0,
+    'async_swapins_per_sec': 0,
+    'sync_swapins_per_sec': 0,
+    'latency_p50_usec': 0,
+    'latency_p95_usec': 0,
+    'stall_ratio': 0,
+}

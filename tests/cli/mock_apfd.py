@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A stand-in for apfd on a private bus, for tests of apfctl alone.
+
+It is a mock and proves nothing about apfd: what it offers is made from the
+interface descriptions that apfd itself is built with (daemon/data/*.xml), what
+it answers is what a test tells it to. tests/bus/ tests the real apfd.
+"""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+
+import dbus
+import dbus.bus
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MANAGER, VM = 'org.apfd.Manager1', 'org.apfd.VM1'
+MOCK = 'org.freedesktop.DBus.Mock'
+
+BUS_CONFIG = '''<busconfig>
+  <type>system</type>
+  <listen>unix:path={socket}</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow user="*"/>
+    <allow own="*"/>
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow receive_sender="*" eavesdrop="true"/>
+  </policy>
+</busconfig>
+'''
+
+
+def interface_xml(name):
+    tree = ET.parse(ROOT / 'daemon' / 'data' / f'{name}.xml')
+    return tree.find(f'interface[@name="{name}"]')
+
+
+def property_types(name):
+    return {p.get('name'): p.get('type') for p in interface_xml(name).findall('property')}
+
+
+def methods(name):
+    """(method, signature in, signature out) of an interface."""
+    def signature(method, direction):
+        return ''.join(a.get('type') for a in method.findall('arg')
+                       if a.get('direction', 'in') == direction)
+
+    return [(m.get('name'), signature(m, 'in'), signature(m, 'out'))
+            for m in interface_xml(name).findall('method')]
+
+
+def typed(signature, value):
+    """VALUE as the D-Bus type SIGNATURE; the mock must not guess 32 bits for 64."""
+    basic = {'s': dbus.String, 'b': dbus.Boolean, 'i': dbus.Int32, 'u': dbus.UInt32,
+             't': dbus.UInt64, 'd': dbus.Double}
+    if signature in basic:
+        return basic[signature](value)
+    if signature.startswith('a{'):
+        return dbus.Dictionary({typed(signature[2], k): typed(signature[3:-1], v)
+                                for k, v in value.items()}, signature=signature[2:-1])
+    assert signature[0] == 'a', signature
+    return dbus.Array([typed(signature[1:], v) for v in value], signature=signature[1:])
+
+
+def typed_properties(interface, values):
+    types = property_types(interface)
+    assert set(values) == set(types), 'the test does not give exactly the contract\'s properties'
+    return dbus.Dictionary({name: typed(types[name], value) for name, value in values.items()},
+                           signature='sv')
+
+
+class PrivateBus:
+    """A dbus-daemon of its own; the machine's bus is never touched."""
+
+    def __init__(self, directory):
+        self.socket = directory / 'bus'
+        config = directory / 'bus.conf'
+        config.write_text(BUS_CONFIG.format(socket=self.socket))
+        self.process = subprocess.Popen(
+            ['dbus-daemon', f'--config-file={config}', '--nofork', '--nopidfile',
+             '--print-address=1'], stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline(), 'dbus-daemon did not start'
+        # Left open: apfctl under test runs as another user in some tests.
+        os.chmod(self.socket, 0o777)
+
+    @property
+    def address(self):
+        return f'unix:path={self.socket}'
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(timeout=10)
+        self.process.stdout.close()
+
+
+class MockApfd:
+    def __init__(self, bus):
+        env = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=bus.address)
+        self.process = subprocess.Popen(
+            [sys.executable, '-m', 'dbusmock', '--system', '-m', 'org.apfd', '/org/apfd', MANAGER],
+            env=env, stdout=subprocess.DEVNULL)
+        self.connection = dbus.bus.BusConnection(bus.address)
+        for _ in range(200):
+            if self.connection.name_has_owner('org.apfd'):
+                break
+            assert self.process.poll() is None, 'dbusmock ended'
+            time.sleep(0.05)
+        else:
+            raise AssertionError('dbusmock does not answer')
+        self.paths = {}
+        self.has_host = False
+
+    def stop(self):
+        self.connection.close()
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(timeout=10)
+
+    def object(self, path):
+        return dbus.Interface(self.connection.get_object('org.apfd', path, introspect=False), MOCK)
+
+    def set_host(self, values):
+        mock, properties = self.object('/org/apfd'), typed_properties(MANAGER, values)
+        if self.has_host:
+            mock.UpdateProperties(MANAGER, properties)
+        else:
+            mock.AddProperties(MANAGER, properties)
+        self.has_host = True
+        self._update_get_vm()
+
+    def add_vm(self, values, vcpus=()):
+        """A VM with exactly the contract's properties, and its answer to GetVCPUs."""
+        path = '/org/apfd/vm/' + values['UUID'].replace('-', '_')
+        codes = {'GetVCPUs': 'ret = ' + vcpus_code(vcpus)}
+        rows = dbus.Array([(name, sig_in, sig_out, codes.get(name, ''))
+                           for name, sig_in, sig_out in methods(VM)], signature='(ssss)')
+        self.object('/org/apfd').AddObject(path, VM, typed_properties(VM, values), rows)
+        for key in (values['Name'], values['UUID'], str(values['LibvirtID'])):
+            self.paths[key] = path
+        self._update_get_vm()
+        return path
+
+    def remove_vm(self, path):
+        self.object('/org/apfd').RemoveObject(path)
+
+    def _update_get_vm(self):
+        code = (f'paths = {self.paths!r}\n'
+                'if args[0] not in paths:\n'
+                '    raise dbus.exceptions.DBusException(\n'
+                '        "No VM is called \'%s\'; near matches: web1, web2" % args[0],\n'
+                '        name="org.apfd.Error.NoSuchVM")\n'
+                'ret = dbus.ObjectPath(paths[args[0]])')
+        self.object('/org/apfd').AddMethod(MANAGER, 'GetVM', 's', 'o', code)
+
+    def fail(self, path, interface, method, error, text):
+        """From now on METHOD fails with the D-Bus error ERROR."""
+        sig_in, sig_out = next((i, o) for m, i, o in methods(interface) if m == method)
+        self.object(path).AddMethod(
+            interface, method, sig_in, sig_out,
+            f'raise dbus.exceptions.DBusException({text!r}, name={error!r})')
+
+    def calls(self, path, method):
+        """Arguments of each call of METHOD so far, as plain Python values."""
+        def plain(value):
+            return [plain(v) for v in value] if isinstance(value, (list, tuple)) else \
+                int(value) if isinstance(value, int) else str(value)
+
+        return [plain(args) for _, args in self.object(path).GetMethodCalls(method)]
+
+
+VCPU_TYPES = {'Index': 'u', 'VCPUID': 'u', 'State': 's', 'GuestAPF': 's', 'Outstanding': 'u',
+              'Counters': 'a{st}', 'AsyncHistogram': 'at', 'SyncHistogram': 'at'}
+
+
+def vcpus_code(vcpus):
+    """Python source of what GetVCPUs() returns; the mock evaluates it."""
+    def source(signature, value):
+        if signature == 's':
+            return f'dbus.String({value!r}, variant_level=1)'
+        if signature == 'u':
+            return f'dbus.UInt32({value}, variant_level=1)'
+        if signature == 'at':
+            return f'dbus.Array({value!r}, signature="t", variant_level=1)'
+        assert signature == 'a{st}', signature
+        return f'dbus.Dictionary({value!r}, signature="st", variant_level=1)'
+
+    entries = ['dbus.Dictionary({' + ', '.join(
+        f'{key!r}: {source(VCPU_TYPES[key], value)}' for key, value in vcpu.items()
+    ) + '}, signature="sv")' for vcpu in vcpus]
+    return f'dbus.Array([{", ".join(entries)}], signature="a{{sv}}")'

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0
+import json
+import re
+
+import pytest
+
+import facts
+
+
+def fields(stdout):
+    """{'State': 'mixed', ...} of the upper part of status."""
+    pairs = (re.match(r'\s*([^:]*): (.*)', line) for line in stdout.split('\n\n')[0].splitlines())
+    return {m.group(1): m.group(2) for m in pairs if m}
+
+
+@pytest.mark.parametrize('name', ['web1', facts.WEB1['UUID'], '3'])
+def test_found_by_name_uuid_and_id(run, apfd, name):
+    result = run('status', name)
+    assert (result.returncode, result.stderr) == (0, '')
+    assert fields(result.stdout)['UUID'] == facts.WEB1['UUID']
+
+
+def test_fields(run, apfd):
+    got = fields(run('status', 'web1').stdout)
+    assert got['VM'] == 'web1'
+    assert got['libvirt id'] == '3'
+    assert got['PID'] == '4242'
+    assert got['State'] == 'mixed'
+    assert got['Watched'].startswith('since 2026-09-21 14:13:20 UTC (')
+    assert got['Swapped'] == '312.0 MiB'
+    assert got['Waiting for'] == '3 pages'
+    assert got['Swap-ins'] == '120/s asynchronous, 3.2/s synchronous'
+    assert got[''] == '1300 in total, 84 % of them asynchronous'
+    assert got['Latency'] == 'p50 5.1 ms, p95 8.2 ms'
+    assert got['Stall ratio'] == '2.4 %, 104 d 5 h in total'
+    assert got['Host'] == 'apf_host present 0.1.0, no-wait swap-in not-needed, nested guard on'
+    assert 'Note' not in got
+
+
+def test_vcpus(run, apfd):
+    table = run('status', 'web1').stdout.split('\n\n')[1].splitlines()
+    assert [line.split() for line in table] == [
+        ['VCPU', 'STATE', 'GUEST', 'APF', 'WAITING', 'TOLD', 'HALTED', 'READY', 'AVG', 'SYNC',
+         'AVG', 'REFUSED', 'DROPPED', 'REPEATED', 'MISSED'],
+        ['0', 'on', 'user', '3', '1050', '50', '1090', '5.0', 'ms', '10', '2.0', 'ms', '0', '0',
+         '0', '0'],
+        ['1', 'off', 'always', '0', '0', '0', '0', '-', '200', '6.2', 'ms', '30', '0', '0', '0'],
+    ]
+
+
+def test_histogram(run, apfd):
+    rows = run('status', 'web1').stdout.split('\n\n')[2].splitlines()
+    assert rows[0].split() == ['LATENCY', 'ASYNC', 'SYNC']
+    # From the first bucket in use to the last: 3 to 13.
+    assert len(rows) == 1 + 11
+    assert rows[1].split() == ['4', 'us', '-', '8', 'us', '0', '10', '#']
+    assert rows[10].split() == ['2.0', 'ms', '-', '4.1', 'ms', '90', '##', '0']
+    assert rows[11].split() == ['4.1', 'ms', '-', '8.2', 'ms', '1000', 18 * '#', '200', '####']
+
+
+def test_json(run, apfd):
+    result = run('status', 'web1', '--json')
+    assert (result.returncode, result.stderr) == (0, '')
+    assert json.loads(result.stdout) == {
+        **facts.JSON_WEB1,
+        'counters': facts.json_counters(facts.WEB1['Counters']),
+        'async_histogram_log2_usec': facts.WEB1['AsyncHistogram'],
+        'sync_histogram_log2_usec': facts.WEB1['SyncHistogram'],
+        'vcpus': [
+            {
+                'index': vcpu['Index'],
+                'vcpu_id': vcpu['VCPUID'],
+                'state': vcpu['State'],
+                'guest_apf': vcpu['GuestAPF'],
+                'outstanding_pages': vcpu['Outstanding'],
+                'counters': facts.json_counters(vcpu['Counters']),
+                'async_histogram_log2_usec': vcpu['AsyncHistogram'],
+                'sync_histogram_log2_usec': vcpu['SyncHistogram'],
+            } for vcpu in facts.WEB1_VCPUS
+        ],
+        'findings': [],
+        'host': {
+            'apfd_version': '0.1.0',
+            'host_module': 'present',
+            'host_module_version': '0.1.0',
+            'nowait_swapin': 'not-needed',
+            'nested_guard': True,
+            'libvirt': 'connected',
+            'libvirt_uri': 'qemu:///system',
+        },
+    }
+
+
+@pytest.mark.parametrize('error', ['org.apfd.Error.NoHostModule', 'org.apfd.Error.NotWatched'])
+def test_without_vcpu_figures(run, apfd, error):
+    apfd.fail(apfd.web2, 'org.apfd.VM1', 'GetVCPUs', error, 'not now')
+    result = run('status', 'web2')
+    assert (result.returncode, result.stderr) == (0, '')
+    assert fields(result.stdout)['Watched'] == 'no'
+    assert 'VCPU' not in result.stdout
+    assert json.loads(run('status', 'web2', '--json').stdout)['vcpus'] is None
+
+
+def vcpu(guest_apf='user', **counter_values):
+    return {'Index': 0, 'VCPUID': 0, 'State': 'on', 'GuestAPF': guest_apf, 'Outstanding': 0,
+            'Counters': facts.counters(**counter_values),
+            'AsyncHistogram': facts.histogram({}), 'SyncHistogram': facts.histogram({})}
+
+
+BUSY = {'Ready': 30, 'SyncStalls': 970}
+
+
+@pytest.mark.parametrize('host, vm, guest_apf, finding, text', [
+    ({'NoWaitSwapin': 'off'}, {'Counters': facts.counters(**BUSY)}, 'user',
+     'nowait-off', 'asynchronous share 3.0 %: no-wait swap-in is off'),
+    ({'NoWaitSwapin': 'unavailable'}, {'Counters': facts.counters(**BUSY)}, 'user',
+     'nowait-unavailable', 'asynchronous share 3.0 %: this kernel needs no-wait swap-in'),
+    ({'NoWaitSwapin': 'off'}, {'State': 'off', 'Counters': facts.counters(**BUSY)}, 'user',
+     'gate-off', 'asynchronous share 3.0 %: the state is off'),
+    ({}, {'Counters': facts.counters(Asked=1000, RefusedNested=900, **BUSY)}, 'user',
+     'nested', 'a nested guest was running at 900 of 1000 faults'),
+    ({}, {'Counters': facts.counters(Ready=1000)}, 'off',
+     'guest-apf-off', 'KVM can only halt its vCPUs'),
+    ({}, {'State': 'pv', 'Counters': facts.counters(Ready=1000)}, 'off',
+     'guest-apf-off', 'in state pv every swap-in is synchronous'),
+    ({}, {}, 'user', 'no-swap-in', 'no page was swapped in'),
+    ({}, {'Counters': facts.counters(Ready=1000, NotPresent=1000, ProbeMisses=10)}, 'user',
+     'probe-misses', '10 events could not be classified'),
+    ({'HostModule': 'absent'}, {}, 'user', 'module-absent', 'modprobe apf_host'),
+    ({}, {'Watched': False, 'State': 'unknown'}, 'user', 'not-watched', 'is not watched'),
+])
+def test_findings(run, empty_apfd, host, vm, guest_apf, finding, text):
+    empty_apfd.set_host({**facts.HOST, **host})
+    empty_apfd.add_vm(facts.vm(Name='db', **vm), [vcpu(guest_apf)])
+    assert text in fields(run('status', 'db').stdout)['Note']
+    findings = json.loads(run('status', 'db', '--json').stdout)['findings']
+    assert [f['id'] for f in findings] == [finding]
+    assert text in findings[0]['text']
+
+
+@pytest.mark.parametrize('host, counters', [
+    # Mostly asynchronous: nothing to explain.
+    ({'NoWaitSwapin': 'off'}, {'Ready': 900, 'SyncStalls': 100}),
+    # Too few to tell.
+    ({'NoWaitSwapin': 'off'}, {'Ready': 1, 'SyncStalls': 98}),
+    # A low share whose reason is not in the figures.
+    ({}, BUSY),
+    # Below one in a hundred.
+    ({}, {'Ready': 1000, 'NotPresent': 1000, 'ProbeMisses': 9}),
+])
+def test_no_finding_without_proof(run, empty_apfd, host, counters):
+    empty_apfd.set_host({**facts.HOST, **host})
+    empty_apfd.add_vm(facts.vm(Name='db', Counters=facts.counters(**counters)), [vcpu()])
+    assert json.loads(run('status', 'db', '--json').stdout)['findings'] == []
