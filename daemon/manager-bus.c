@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#include "manager-bus.h"
+
+#include <errno.h>
+#include <systemd/sd-daemon.h>
+
+#include "log.h"
+#include "manager.h"
+#include "vm-bus.h"
+
+/* What somebody may ask for is at most this long in an error text. */
+#define WANTED_SHOWN_MAX 64
+
+int manager_bus_no_such_vm(struct manager *m, const char *wanted, sd_bus_error *error)
+{
+	_cleanup_free_ const char **names = NULL;
+	_cleanup_free_ char *near = NULL;
+	const char *hint = "";
+	struct vm *vm;
+	size_t n = 0;
+
+	names = calloc(m->n_vms + 1, sizeof(*names));
+	if (!names)
+		return -ENOMEM;
+	TAILQ_FOREACH(vm, &m->vms, list)
+		names[n++] = vm->name;
+	if (name_near(wanted, names, n, &near) < 0)
+		return -ENOMEM;
+	if (virt_state(m->virt) != VIRT_CONNECTED)
+		hint = ", and libvirt is not connected";
+
+	return sd_bus_error_setf(error, APFD_ERROR_NO_SUCH_VM, "No running VM \"%.*s\"%s%s%s%s",
+				 WANTED_SHOWN_MAX, wanted, hint,
+				 near ? "; did you mean " : "", near ? near : "",
+				 near ? "?" : "");
+}
+
+static int method_get_vm(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct manager *m = userdata;
+	const char *wanted;
+	struct vm *vm;
+	int r;
+
+	r = sd_bus_message_read(message, "s", &wanted);
+	if (r < 0)
+		return r;
+	vm = manager_find(m, wanted);
+	if (!vm)
+		return manager_bus_no_such_vm(m, wanted, error);
+	return sd_bus_reply_method_return(message, "o", vm->path);
+}
+
+static int property_get_version(sd_bus *bus, const char *path, const char *interface,
+				const char *property, sd_bus_message *reply, void *userdata,
+				sd_bus_error *error)
+{
+	return sd_bus_message_append(reply, "s", APF_VERSION);
+}
+
+static int property_get_host_module(sd_bus *bus, const char *path, const char *interface,
+				    const char *property, sd_bus_message *reply, void *userdata,
+				    sd_bus_error *error)
+{
+	const struct manager *m = userdata;
+
+	return sd_bus_message_append(reply, "s", apfd_genl_info(m->genl) ? "present" : "absent");
+}
+
+static int property_get_host_module_version(sd_bus *bus, const char *path, const char *interface,
+					    const char *property, sd_bus_message *reply,
+					    void *userdata, sd_bus_error *error)
+{
+	const struct manager *m = userdata;
+	const struct genl_info *info = apfd_genl_info(m->genl);
+
+	return sd_bus_message_append(reply, "s", info ? info->version : "");
+}
+
+static int property_get_nowait_swapin(sd_bus *bus, const char *path, const char *interface,
+				      const char *property, sd_bus_message *reply, void *userdata,
+				      sd_bus_error *error)
+{
+	static const char *const table[] = {
+		[APF_NOWAIT_NOT_NEEDED]	 = "not-needed",
+		[APF_NOWAIT_OFF]	 = "off",
+		[APF_NOWAIT_ACTIVE]	 = "active",
+		[APF_NOWAIT_UNAVAILABLE] = "unavailable",
+	};
+	const struct manager *m = userdata;
+	const struct genl_info *info = apfd_genl_info(m->genl);
+
+	return sd_bus_message_append(reply, "s", info ? table[info->nowait] : "unknown");
+}
+
+static int property_get_nested_guard(sd_bus *bus, const char *path, const char *interface,
+				     const char *property, sd_bus_message *reply, void *userdata,
+				     sd_bus_error *error)
+{
+	const struct manager *m = userdata;
+	const struct genl_info *info = apfd_genl_info(m->genl);
+
+	return sd_bus_message_append(reply, "b", info ? (int)info->nested_guard : 0);
+}
+
+static int property_get_libvirt(sd_bus *bus, const char *path, const char *interface,
+				const char *property, sd_bus_message *reply, void *userdata,
+				sd_bus_error *error)
+{
+	const struct manager *m = userdata;
+
+	return sd_bus_message_append(reply, "s", virt_state_to_string(virt_state(m->virt)));
+}
+
+/* clang-format off */
+static const sd_bus_vtable manager_vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_METHOD_WITH_ARGS("GetVM",
+		SD_BUS_ARGS("s", vm), SD_BUS_RESULT("o", path),
+		method_get_vm, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_PROPERTY("Version", "s", property_get_version, 0,
+		SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("HostModule", "s", property_get_host_module, 0,
+		SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("HostModuleVersion", "s", property_get_host_module_version, 0,
+		SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("NoWaitSwapin", "s", property_get_nowait_swapin, 0,
+		SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("NestedGuard", "b", property_get_nested_guard, 0,
+		SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Libvirt", "s", property_get_libvirt, 0,
+		SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("LibvirtURI", "s", NULL, offsetof(struct manager, uri),
+		SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_VTABLE_END
+};
+/* clang-format on */
+
+void manager_bus_host_module_changed(struct manager *m)
+{
+	int r;
+
+	r = sd_bus_emit_properties_changed(m->bus, NAME_PATH_ROOT, "org.apfd.Manager1",
+					   "HostModule", "HostModuleVersion", "NoWaitSwapin",
+					   "NestedGuard", NULL);
+	if (r < 0)
+		log_errno(LOG_DEBUG, r, "Cannot announce the host module, ignoring");
+}
+
+void manager_bus_libvirt_changed(struct manager *m)
+{
+	int r;
+
+	r = sd_bus_emit_properties_changed(m->bus, NAME_PATH_ROOT, "org.apfd.Manager1", "Libvirt",
+					   NULL);
+	if (r < 0)
+		log_errno(LOG_DEBUG, r, "Cannot announce libvirt's state, ignoring");
+}
+
+int manager_bus_connect(struct manager *m)
+{
+	int r;
+
+	r = sd_bus_open_system_with_description(&m->bus, "apfd");
+	if (r < 0)
+		return r;
+	r = sd_bus_add_object_vtable(m->bus, NULL, NAME_PATH_ROOT, "org.apfd.Manager1",
+				     manager_vtable, m);
+	if (r < 0)
+		return r;
+	r = vm_bus_register(m);
+	if (r < 0)
+		return r;
+	r = sd_bus_add_object_manager(m->bus, NULL, NAME_PATH_ROOT);
+	if (r < 0)
+		return r;
+	r = sd_bus_attach_event(m->bus, m->event, SD_EVENT_PRIORITY_NORMAL);
+	if (r < 0)
+		return r;
+	/* Without the bus nobody can reach us; the service manager starts us again. */
+	return sd_bus_set_exit_on_disconnect(m->bus, true);
+}
+
+static int on_name_reply(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error)
+{
+	enum { PRIMARY_OWNER = 1, ALREADY_OWNER = 4 };
+	struct manager *m = userdata;
+	uint32_t code;
+	int r;
+
+	if (sd_bus_message_is_method_error(reply, NULL)) {
+		log_error("The bus does not give us the name %s: %s", APFD_BUS_NAME,
+			  sd_bus_message_get_error(reply)->message);
+		return sd_event_exit(m->event, EXIT_FAILURE);
+	}
+	r = sd_bus_message_read(reply, "u", &code);
+	if (r < 0 || (code != PRIMARY_OWNER && code != ALREADY_OWNER)) {
+		log_error("The name %s is taken: is another apfd running?", APFD_BUS_NAME);
+		return sd_event_exit(m->event, EXIT_FAILURE);
+	}
+	log_debug("On the bus as %s", APFD_BUS_NAME);
+	(void)sd_notify(0, "READY=1");
+	return 0;
+}
+
+void manager_bus_request_name(struct manager *m)
+{
+	int r;
+
+	r = sd_bus_request_name_async(m->bus, NULL, APFD_BUS_NAME, 0, on_name_reply, m);
+	if (r < 0) {
+		log_errno(LOG_ERR, r, "Cannot ask for the name %s", APFD_BUS_NAME);
+		(void)sd_event_exit(m->event, EXIT_FAILURE);
+	}
+}

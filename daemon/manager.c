@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#include "manager.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <systemd/sd-daemon.h>
+
+#include "log.h"
+#include "manager-bus.h"
+#include "vm-bus.h"
+
+#define TICK_USEC	(1 * USEC_PER_SEC)
+/* Ticks of several programs may share a wake-up; rates are over the time that really passed. */
+#define TICK_ACCURACY_USEC (50 * USEC_PER_MSEC)
+
+/* Well below the 25 s after which a bus activation or a method call gives up. */
+#define NAME_WAIT_USEC	(3 * USEC_PER_SEC)
+
+struct vm *manager_find_by_uuid(struct manager *m, const char *uuid)
+{
+	struct vm *vm;
+
+	TAILQ_FOREACH(vm, &m->vms, list)
+		if (streq(vm->uuid, uuid))
+			return vm;
+	return NULL;
+}
+
+struct vm *manager_find_by_module_id(struct manager *m, uint32_t module_id)
+{
+	struct vm *vm;
+
+	TAILQ_FOREACH(vm, &m->vms, list)
+		if (vm->module_id == module_id)
+			return vm;
+	return NULL;
+}
+
+struct vm *manager_find(struct manager *m, const char *wanted)
+{
+	char uuid[NAME_UUID_LEN + 1];
+	unsigned long id;
+	struct vm *vm;
+	char *end;
+
+	TAILQ_FOREACH(vm, &m->vms, list)
+		if (streq(vm->name, wanted))
+			return vm;
+
+	if (name_parse_uuid(wanted, uuid) >= 0)
+		return manager_find_by_uuid(m, uuid);
+
+	if (*wanted < '0' || *wanted > '9')
+		return NULL;
+	errno = 0;
+	id = strtoul(wanted, &end, 10);
+	if (errno || *end || id > INT_MAX)
+		return NULL;
+	TAILQ_FOREACH(vm, &m->vms, list)
+		if (vm->view.libvirt_id == (int32_t)id)
+			return vm;
+	return NULL;
+}
+
+/* ---- the module ---- */
+
+static int compare_vcpu(const void *a, const void *b)
+{
+	const struct genl_vcpu *x = a, *y = b;
+
+	if (x->vm_id != y->vm_id)
+		return x->vm_id < y->vm_id ? -1 : 1;
+	return (x->index > y->index) - (x->index < y->index);
+}
+
+int manager_dump_vcpus(struct manager *m, uint32_t module_id, struct genl_vcpu **ret)
+{
+	int n = apfd_genl_vcpu_dump(m->genl, module_id, ret);
+
+	if (n > 0)
+		qsort(*ret, (size_t)n, sizeof(**ret), compare_vcpu);
+	return n;
+}
+
+static void read_module(struct manager *m)
+{
+	_cleanup_free_ struct genl_vcpu *vcpus = NULL;
+	uint64_t now_usec;
+	struct vm *vm;
+	int n;
+
+	n = manager_dump_vcpus(m, 0, &vcpus);
+	if (n < 0) {
+		log_errno(m->dump_failed ? LOG_DEBUG : LOG_WARNING, n,
+			  "Cannot read the counters of apf_host, trying again every second");
+		m->dump_failed = true;
+		return;
+	}
+	m->dump_failed = false;
+	now_usec = clock_usec(CLOCK_MONOTONIC);
+
+	for (int i = 0, end; i < n; i = end) {
+		for (end = i + 1; end < n && vcpus[end].vm_id == vcpus[i].vm_id; end++)
+			;
+		vm = manager_find_by_module_id(m, vcpus[i].vm_id);
+		/* Watched by request of somebody else, or of a VM that libvirt forgot. */
+		if (!vm)
+			continue;
+		if (vm_update_vcpus(vm, vcpus + i, (size_t)(end - i), now_usec) < 0)
+			log_oom();
+	}
+}
+
+static void on_presence(bool present, void *userdata)
+{
+	struct manager *m = userdata;
+	struct vm *vm;
+
+	if (present)
+		log_notice("Host module apf_host %s is there", apfd_genl_info(m->genl)->version);
+	else
+		log_notice("Host module apf_host is gone: gates are the kernel's own again");
+	TAILQ_FOREACH(vm, &m->vms, list) {
+		vm_unwatch(vm, "apf_host is not loaded");
+		if (present)
+			vm_attach(vm);
+	}
+	manager_bus_host_module_changed(m);
+}
+
+static void on_module_event(const struct genl_event *e, void *userdata)
+{
+	struct manager *m = userdata;
+	struct vm *vm;
+
+	vm = manager_find_by_module_id(m, e->vm_id);
+	if (!vm)
+		return;
+	switch (e->type) {
+	case APF_EVENT_VM_GONE:
+		vm_unwatch(vm, "its KVM VM was destroyed");
+		/* Usually its process ends now; if not, it may make a new one. */
+		vm_attach(vm);
+		break;
+	case APF_EVENT_GATE_CHANGED:
+		vm_gate_changed(vm, e);
+		vm_bus_gate_changed(vm, e);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Notifications were lost: what the module has now is what counts. */
+static void on_module_lost(void *userdata)
+{
+	struct manager *m = userdata;
+	_cleanup_free_ struct genl_vm *known = NULL;
+	struct vm *vm;
+	int n;
+
+	n = apfd_genl_vm_dump(m->genl, &known);
+	if (n < 0) {
+		log_errno(LOG_ERR, n, "Cannot list the VMs of apf_host");
+		return;
+	}
+	TAILQ_FOREACH(vm, &m->vms, list) {
+		int i;
+
+		if (!vm->module_id)
+			continue;
+		for (i = 0; i < n && known[i].id != vm->module_id; i++)
+			;
+		if (i == n) {
+			vm_unwatch(vm, "its KVM VM was destroyed");
+			vm_attach(vm);
+			continue;
+		}
+		vm->gate = known[i].state;
+	}
+	/* The gates of single vCPUs. */
+	read_module(m);
+}
+
+static const struct apfd_genl_ops genl_ops = {
+	.presence = on_presence,
+	.event	  = on_module_event,
+	.lost	  = on_module_lost,
+};
+
+/* ---- the tick ---- */
+
+static int on_tick(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	struct manager *m = userdata;
+	bool watched = false;
+	struct vm *vm;
+	int r;
+
+	TAILQ_FOREACH(vm, &m->vms, list) {
+		vm_read_process(vm);
+		watched = watched || vm->module_id;
+	}
+	if (watched)
+		read_module(m);
+	TAILQ_FOREACH(vm, &m->vms, list)
+		vm_bus_publish(vm);
+
+	r = sd_event_source_set_time_relative(s, TICK_USEC);
+	if (r < 0)
+		return r;
+	return sd_event_source_set_enabled(s, m->n_vms > 0 ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+}
+
+static int tick_start(struct manager *m)
+{
+	int r, enabled;
+
+	if (!m->tick_source) {
+		r = sd_event_add_time_relative(m->event, &m->tick_source, CLOCK_MONOTONIC,
+					       TICK_USEC, TICK_ACCURACY_USEC, on_tick, m);
+		if (r < 0)
+			return r;
+		(void)sd_event_source_set_description(m->tick_source, "tick");
+		return sd_event_source_set_exit_on_failure(m->tick_source, true);
+	}
+	r = sd_event_source_get_enabled(m->tick_source, &enabled);
+	if (r < 0 || enabled != SD_EVENT_OFF)
+		return r;
+	r = sd_event_source_set_time_relative(m->tick_source, TICK_USEC);
+	if (r < 0)
+		return r;
+	return sd_event_source_set_enabled(m->tick_source, SD_EVENT_ONESHOT);
+}
+
+/* ---- libvirt ---- */
+
+static void remove_vm(struct manager *m, struct vm *vm)
+{
+	log_debug("VM %s is gone", vm->name);
+	vm_bus_removed(vm);
+	TAILQ_REMOVE(&m->vms, vm, list);
+	m->n_vms--;
+	vm_free(vm);
+}
+
+static int add_vm(struct manager *m, const struct virt_domain *d)
+{
+	struct vm *vm;
+	int r;
+
+	if (m->n_vms >= MANAGER_VMS_MAX) {
+		if (!m->vms_max_logged)
+			log_error("More than %d VMs run, leaving out the others", MANAGER_VMS_MAX);
+		m->vms_max_logged = true;
+		return 0;
+	}
+	r = vm_new(m, d, m->has_pid_files, &vm);
+	if (r < 0)
+		return r;
+	TAILQ_INSERT_TAIL(&m->vms, vm, list);
+	m->n_vms++;
+	vm_attach(vm);
+	vm_bus_added(vm);
+	return tick_start(m);
+}
+
+static void on_running(const struct virt_domain *d, void *userdata)
+{
+	struct manager *m = userdata;
+	struct vm *vm;
+	int r;
+
+	vm = manager_find_by_uuid(m, d->uuid);
+	/* Another number is another run: everything about it begins anew. */
+	if (vm && vm->view.libvirt_id != d->id) {
+		remove_vm(m, vm);
+		vm = NULL;
+	}
+	if (!vm) {
+		r = add_vm(m, d);
+		if (r < 0)
+			log_errno(LOG_ERR, r, "Cannot show VM %s", d->name);
+		return;
+	}
+	if (!streq(vm->name, d->name)) {
+		char *name = strdup(d->name);
+
+		if (!name) {
+			log_oom();
+			return;
+		}
+		free(vm->name);
+		vm->name = name;
+		vm->name_changed = true;
+	}
+	vm_attach(vm);
+}
+
+static void on_stopped(const char *uuid, void *userdata)
+{
+	struct manager *m = userdata;
+	struct vm *vm;
+
+	vm = manager_find_by_uuid(m, uuid);
+	if (vm)
+		remove_vm(m, vm);
+}
+
+static int compare_uuid(const void *key, const void *element)
+{
+	const struct virt_domain *const *d = element;
+
+	return strcmp(key, (*d)->uuid);
+}
+
+static int compare_domain(const void *a, const void *b)
+{
+	const struct virt_domain *const *x = a, *const *y = b;
+
+	return strcmp((*x)->uuid, (*y)->uuid);
+}
+
+static void on_listed(const struct virt_domain *domains, size_t n, bool has_pid_files,
+		      void *userdata)
+{
+	struct manager *m = userdata;
+	_cleanup_free_ const struct virt_domain **sorted = NULL;
+	struct vm *vm, *next;
+
+	m->has_pid_files = has_pid_files || m->pid_dir_given;
+	sorted = calloc(n + 1, sizeof(*sorted));
+	if (!sorted) {
+		log_oom();
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		sorted[i] = &domains[i];
+	qsort(sorted, n, sizeof(*sorted), compare_domain);
+
+	for (vm = TAILQ_FIRST(&m->vms); vm; vm = next) {
+		next = TAILQ_NEXT(vm, list);
+		if (!bsearch(vm->uuid, sorted, n, sizeof(*sorted), compare_uuid))
+			remove_vm(m, vm);
+	}
+	for (size_t i = 0; i < n; i++)
+		on_running(&domains[i], m);
+}
+
+static void on_virt_state(enum virt_state state, void *userdata)
+{
+	struct manager *m = userdata;
+
+	manager_bus_libvirt_changed(m);
+	/* Connected, or failed for the first time. */
+	if (state != VIRT_CONNECTING && virt_ever_tried(m->virt) && !m->name_asked) {
+		m->name_asked = true;
+		manager_bus_request_name(m);
+	}
+}
+
+static const struct virt_ops virt_ops = {
+	.state_changed = on_virt_state,
+	.listed	       = on_listed,
+	.running       = on_running,
+	.stopped       = on_stopped,
+};
+
+static int on_name_wait_over(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	struct manager *m = userdata;
+
+	if (!m->name_asked) {
+		log_debug("libvirt takes long, not waiting for it");
+		m->name_asked = true;
+		manager_bus_request_name(m);
+	}
+	return 0;
+}
+
+int manager_new(sd_event *event, const struct manager_options *options, struct manager **ret)
+{
+	_cleanup_(manager_freep) struct manager *m = NULL;
+	int r;
+
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return -ENOMEM;
+	TAILQ_INIT(&m->vms);
+	m->event = sd_event_ref(event);
+	m->uri = strdup(options->uri);
+	m->pid_dir = strdup(options->pid_dir);
+	m->pid_dir_given = options->pid_dir_given;
+	m->proc_root = strdup(options->proc_root);
+	if (!m->uri || !m->pid_dir || !m->proc_root)
+		return -ENOMEM;
+
+	r = manager_bus_connect(m);
+	if (r < 0)
+		return log_errno(LOG_ERR, r, "Cannot connect to the system bus");
+	r = polkit_new(m->bus, &m->polkit);
+	if (r < 0)
+		return r;
+	r = apfd_genl_new(event, NULL, &genl_ops, m, &m->genl);
+	if (r < 0)
+		return log_errno(LOG_ERR, r, "Cannot open generic netlink");
+	r = virt_new(event, m->uri, &virt_ops, m, &m->virt);
+	if (r < 0)
+		return log_errno(LOG_ERR, r, "Cannot use libvirt's library");
+	*ret = TAKE_PTR(m);
+	return 0;
+}
+
+int manager_start(struct manager *m)
+{
+	int r;
+
+	r = apfd_genl_start(m->genl);
+	if (r < 0)
+		return log_errno(LOG_ERR, r, "Cannot listen for apf_host");
+	if (!apfd_genl_info(m->genl))
+		log_notice("Host module apf_host is not loaded: VMs are shown, gates cannot be "
+			   "changed until it is");
+
+	r = sd_event_add_time_relative(m->event, &m->name_source, CLOCK_MONOTONIC, NAME_WAIT_USEC,
+				       0, on_name_wait_over, m);
+	if (r < 0)
+		return r;
+	r = virt_start(m->virt);
+	if (r < 0)
+		return log_errno(LOG_ERR, r, "Cannot start the libvirt thread");
+	return 0;
+}
+
+struct manager *manager_free(struct manager *m)
+{
+	struct vm *vm;
+
+	if (!m)
+		return NULL;
+	/* First what calls us, then what it calls about. */
+	virt_free(m->virt);
+	apfd_genl_free(m->genl);
+	while ((vm = TAILQ_FIRST(&m->vms))) {
+		TAILQ_REMOVE(&m->vms, vm, list);
+		vm_free(vm);
+	}
+	sd_event_source_disable_unref(m->tick_source);
+	sd_event_source_disable_unref(m->name_source);
+	polkit_free(m->polkit);
+	sd_bus_flush_close_unref(m->bus);
+	sd_event_unref(m->event);
+	free(m->uri);
+	free(m->pid_dir);
+	free(m->proc_root);
+	free(m);
+	return NULL;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* struct manager owns all state of the daemon. */
+#ifndef APFD_MANAGER_H
+#define APFD_MANAGER_H
+
+#include <sys/queue.h>
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "genl.h"
+#include "polkit.h"
+#include "virt.h"
+#include "vm.h"
+
+/* Bounds memory, and the work of each second; a host with more of them is not known. */
+#define MANAGER_VMS_MAX 4096
+
+/**
+ * struct manager_options - the world the daemon lives in
+ * @uri: of libvirt
+ * @pid_dir: where libvirt leaves NAME.pid
+ * @pid_dir_given: look there whatever libvirt's driver is; else only for QEMU's
+ * @proc_root: usually /proc
+ */
+struct manager_options {
+	const char *uri;
+	const char *pid_dir;
+	bool pid_dir_given;
+	const char *proc_root;
+};
+
+TAILQ_HEAD(vm_list, vm);
+
+/**
+ * struct manager
+ * @vms: in the order they were found
+ * @has_pid_files: of the domains of the present connection
+ * @tick_source: once a second while there are VMs
+ * @name_source: the latest time to appear on the bus
+ * @name_asked: the bus name was asked for
+ * @dump_failed: the last tick could not read the module; logged once
+ * @vms_max_logged: likewise for too many VMs
+ */
+struct manager {
+	sd_event *event;
+	sd_bus *bus;
+	struct polkit *polkit;
+	struct apfd_genl *genl;
+	struct virt *virt;
+	struct vm_list vms;
+	size_t n_vms;
+	bool has_pid_files;
+	sd_event_source *tick_source;
+	sd_event_source *name_source;
+	bool name_asked;
+	bool dump_failed;
+	bool vms_max_logged;
+	char *uri;
+	char *pid_dir;
+	bool pid_dir_given;
+	char *proc_root;
+};
+
+/*
+ * manager_new: connects to the system bus and opens the netlink sockets. Takes
+ * over no descriptor; @event is referenced. 0 or -errno.
+ */
+int manager_new(sd_event *event, const struct manager_options *options, struct manager **ret);
+
+/*
+ * manager_start: begins to look for the module and for VMs, and takes the bus
+ * name as soon as the first listing is in, or failed, or takes too long: whoever
+ * starts the daemon by a call gets the answer of one that knows.
+ */
+int manager_start(struct manager *m);
+
+/* manager_free: leaves every gate as it is. */
+struct manager *manager_free(struct manager *m);
+APF_DEFINE_CLEANUP(struct manager *, manager_free);
+
+struct vm *manager_find_by_uuid(struct manager *m, const char *uuid);
+struct vm *manager_find_by_module_id(struct manager *m, uint32_t module_id);
+
+/* manager_find: by name, then UUID (any case), then libvirt's number. NULL if none. */
+struct vm *manager_find(struct manager *m, const char *wanted);
+
+/* manager_dump_vcpus: apfd_genl_vcpu_dump(), sorted by VM and index. */
+int manager_dump_vcpus(struct manager *m, uint32_t module_id, struct genl_vcpu **ret);
+
+#endif /* APFD_MANAGER_H */

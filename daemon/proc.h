@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What files tell about a VM's process; every root directory is an argument. */
+#ifndef APFD_PROC_H
+#define APFD_PROC_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * proc_read_pid_file: the number in DIR/NAME.pid, as libvirt leaves it.
+ * 0; -EINVAL if @name cannot be a file name or the file holds no PID; -ENOENT
+ * and other errors of open(2) and read(2).
+ */
+int proc_read_pid_file(const char *dir, const char *name, pid_t *ret_pid);
+
+/*
+ * proc_find_kvm_vms: the descriptors of KVM VMs that @pid holds, lowest first.
+ * Returns how many of them are in @fds, at most @n_max; 0 if it holds none;
+ * -ESRCH if there is no such process; -EACCES and other errors of opendir(3).
+ */
+int proc_find_kvm_vms(const char *proc_root, pid_t pid, int *fds, size_t n_max);
+
+/*
+ * proc_swapped_bytes: VmSwap of @pid, bytes. 0; -ESRCH if there is no such
+ * process; -ENODATA if it has no memory (kernel thread, zombie); -EBADMSG.
+ */
+int proc_swapped_bytes(const char *proc_root, pid_t pid, uint64_t *ret_bytes);
+
+#endif /* APFD_PROC_H */

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#include "vm-bus.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <systemd/sd-bus.h>
+
+#include "action.h"
+#include "log.h"
+#include "manager.h"
+#include "manager-bus.h"
+
+#define VM_INTERFACE	"org.apfd.VM1"
+#define ACTION_MANAGE	"org.apfd.manage"
+
+/* Names on the bus of the counters in apf_host.h. */
+static const char *const counter_names[APF_STAT_MAX + 1] = {
+	[APF_STAT_ASKED]	   = "Asked",
+	[APF_STAT_REFUSED]	   = "Refused",
+	[APF_STAT_REFUSED_NESTED]  = "RefusedNested",
+	[APF_STAT_NOT_PRESENT]	   = "NotPresent",
+	[APF_STAT_DELIVERED]	   = "Delivered",
+	[APF_STAT_HALTED]	   = "Halted",
+	[APF_STAT_READY]	   = "Ready",
+	[APF_STAT_READY_UNKNOWN]   = "ReadyUnknown",
+	[APF_STAT_READY_ALL]	   = "ReadyAll",
+	[APF_STAT_DROPPED]	   = "Dropped",
+	[APF_STAT_REPEATED]	   = "Repeated",
+	[APF_STAT_SYNC_STALLS]	   = "SyncStalls",
+	[APF_STAT_SYNC_STALL_NSEC] = "SyncStallNSec",
+	[APF_STAT_ASYNC_NSEC]	   = "AsyncNSec",
+	[APF_STAT_NOWAIT]	   = "NoWait",
+	[APF_STAT_PROBE_MISSES]	   = "ProbeMisses",
+};
+
+/* ---- properties ---- */
+
+static int append_counters(sd_bus_message *m, const uint64_t counters[static APF_STAT_MAX + 1])
+{
+	int r;
+
+	r = sd_bus_message_open_container(m, 'a', "{st}");
+	for (size_t i = 0; r >= 0 && i <= APF_STAT_MAX; i++)
+		if (counter_names[i])
+			r = sd_bus_message_append(m, "{st}", counter_names[i], counters[i]);
+	return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_histogram(sd_bus_message *m, const uint64_t hist[static APF_HIST_BUCKETS])
+{
+	return sd_bus_message_append_array(m, 't', hist, APF_HIST_BUCKETS * sizeof(hist[0]));
+}
+
+/* An array in the struct: sd-bus itself would look for a pointer. */
+static int property_get_uuid(sd_bus *bus, const char *path, const char *interface,
+			     const char *property, sd_bus_message *reply, void *userdata,
+			     sd_bus_error *error)
+{
+	const struct vm *vm = userdata;
+
+	return sd_bus_message_append(reply, "s", vm->uuid);
+}
+
+static int property_get_state(sd_bus *bus, const char *path, const char *interface,
+			      const char *property, sd_bus_message *reply, void *userdata,
+			      sd_bus_error *error)
+{
+	const struct vm *vm = userdata;
+
+	return sd_bus_message_append(reply, "s",
+				     vm_state_to_string((enum vm_state)vm->view.state));
+}
+
+static int property_get_vcpu_states(sd_bus *bus, const char *path, const char *interface,
+				    const char *property, sd_bus_message *reply, void *userdata,
+				    sd_bus_error *error)
+{
+	const struct vm *vm = userdata;
+	int r;
+
+	r = sd_bus_message_open_container(reply, 'a', "s");
+	for (size_t i = 0; r >= 0 && i < vm->n_vcpus; i++)
+		r = sd_bus_message_append(reply, "s",
+					  vm_state_to_string((enum vm_state)vm->vcpus[i].state));
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int property_get_counters(sd_bus *bus, const char *path, const char *interface,
+				 const char *property, sd_bus_message *reply, void *userdata,
+				 sd_bus_error *error)
+{
+	const struct vm *vm = userdata;
+
+	return append_counters(reply, vm->view.totals.counters);
+}
+
+/* @userdata is the histogram itself: its offset is in the table. */
+static int property_get_histogram(sd_bus *bus, const char *path, const char *interface,
+				  const char *property, sd_bus_message *reply, void *userdata,
+				  sd_bus_error *error)
+{
+	return append_histogram(reply, userdata);
+}
+
+/**
+ * viewed - properties held in struct vm_view, to find those that changed
+ */
+static const struct {
+	const char *name;
+	size_t offset, size_bytes;
+} viewed[] = {
+#define VIEWED(n, f) { n, offsetof(struct vm_view, f), sizeof(((struct vm_view *)NULL)->f) }
+	VIEWED("LibvirtID", libvirt_id),
+	VIEWED("PID", pid),
+	VIEWED("Watched", watched),
+	VIEWED("State", state),
+	VIEWED("Since", since_usec),
+	VIEWED("SwappedBytes", swapped_bytes),
+	VIEWED("Counters", totals.counters),
+	VIEWED("Outstanding", outstanding),
+	VIEWED("AsyncRate", figures.async_rate),
+	VIEWED("SyncRate", figures.sync_rate),
+	VIEWED("P50USec", figures.p50_usec),
+	VIEWED("P95USec", figures.p95_usec),
+	VIEWED("StallRatio", figures.stall_ratio),
+	VIEWED("AsyncHistogram", totals.hist_async),
+	VIEWED("SyncHistogram", totals.hist_sync),
+#undef VIEWED
+};
+
+void vm_bus_publish(struct vm *vm)
+{
+	const char *changed[ELEMENTSOF(viewed) + 3];
+	size_t n = 0;
+	int r;
+
+	for (size_t i = 0; i < ELEMENTSOF(viewed); i++)
+		if (memcmp((const char *)&vm->view + viewed[i].offset,
+			   (const char *)&vm->published + viewed[i].offset,
+			   viewed[i].size_bytes) != 0)
+			changed[n++] = viewed[i].name;
+	if (vm->vcpu_states_changed)
+		changed[n++] = "VCPUStates";
+	if (vm->name_changed)
+		changed[n++] = "Name";
+	changed[n] = NULL;
+	if (n == 0)
+		return;
+
+	r = sd_bus_emit_properties_changed_strv(vm->manager->bus, vm->path, VM_INTERFACE,
+						(char **)changed);
+	/* What could not be told is told with the next one. */
+	if (r < 0) {
+		log_errno(LOG_DEBUG, r, "Cannot announce changes of VM %s, ignoring", vm->name);
+		return;
+	}
+	vm->published = vm->view;
+	vm->vcpu_states_changed = vm->name_changed = false;
+}
+
+void vm_bus_added(struct vm *vm)
+{
+	int r;
+
+	r = sd_bus_emit_object_added(vm->manager->bus, vm->path);
+	if (r < 0)
+		log_errno(LOG_DEBUG, r, "Cannot announce VM %s, ignoring", vm->name);
+	vm->published = vm->view;
+	vm->vcpu_states_changed = vm->name_changed = false;
+}
+
+void vm_bus_removed(struct vm *vm)
+{
+	int r;
+
+	r = sd_bus_emit_object_removed(vm->manager->bus, vm->path);
+	if (r < 0)
+		log_errno(LOG_DEBUG, r, "Cannot announce the end of VM %s, ignoring", vm->name);
+}
+
+void vm_bus_gate_changed(struct vm *vm, const struct genl_event *e)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	int r;
+
+	r = sd_bus_message_new_signal(vm->manager->bus, &m, vm->path, VM_INTERFACE, "GateChanged");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "s", vm_state_to_string((enum vm_state)e->state));
+	if (r >= 0)
+		r = sd_bus_message_append_array(m, 'u', e->indices,
+						e->n_indices * sizeof(e->indices[0]));
+	if (r >= 0)
+		r = sd_bus_message_append(m, "iss", (int32_t)e->by_pid, e->by_comm, e->reason);
+	if (r >= 0)
+		r = sd_bus_send(vm->manager->bus, m, NULL);
+	if (r < 0)
+		log_errno(LOG_DEBUG, r, "Cannot announce a gate of VM %s, ignoring", vm->name);
+}
+
+/* ---- methods ---- */
+
+static int no_module_or_not_watched(const struct vm *vm, sd_bus_error *error)
+{
+	if (!apfd_genl_info(vm->manager->genl))
+		return sd_bus_error_set(error, APFD_ERROR_NO_HOST_MODULE,
+					"The host module apf_host is not loaded");
+	if (!vm->module_id)
+		return sd_bus_error_setf(error, APFD_ERROR_NOT_WATCHED,
+					 "VM %s is not watched: %s", vm->name, vm->why_unwatched);
+	return 0;
+}
+
+static int append_vcpu(sd_bus_message *m, const struct genl_vcpu *vcpu)
+{
+	static const char *const guest_apf_names[] = {
+		[APF_GUEST_APF_OFF]    = "off",
+		[APF_GUEST_APF_USER]   = "user",
+		[APF_GUEST_APF_ALWAYS] = "always",
+	};
+	static const char *const hist_names[] = { "AsyncHistogram", "SyncHistogram" };
+	const uint64_t *hists[] = { vcpu->totals.hist_async, vcpu->totals.hist_sync };
+	int r;
+
+#define CHECK(call)                                                                                \
+	do {                                                                                       \
+		r = (call);                                                                        \
+		if (r < 0)                                                                         \
+			return r;                                                                  \
+	} while (0)
+
+	CHECK(sd_bus_message_open_container(m, 'a', "{sv}"));
+	CHECK(sd_bus_message_append(m, "{sv}", "Index", "u", vcpu->index));
+	CHECK(sd_bus_message_append(m, "{sv}", "VCPUID", "u", vcpu->vcpu_id));
+	CHECK(sd_bus_message_append(m, "{sv}", "State", "s",
+				    vm_state_to_string((enum vm_state)vcpu->state)));
+	CHECK(sd_bus_message_append(m, "{sv}", "GuestAPF", "s", guest_apf_names[vcpu->guest_apf]));
+	CHECK(sd_bus_message_append(m, "{sv}", "Outstanding", "u", vcpu->outstanding));
+
+	CHECK(sd_bus_message_open_container(m, 'e', "sv"));
+	CHECK(sd_bus_message_append(m, "s", "Counters"));
+	CHECK(sd_bus_message_open_container(m, 'v', "a{st}"));
+	CHECK(append_counters(m, vcpu->totals.counters));
+	CHECK(sd_bus_message_close_container(m));
+	CHECK(sd_bus_message_close_container(m));
+
+	for (size_t i = 0; i < ELEMENTSOF(hists); i++) {
+		CHECK(sd_bus_message_open_container(m, 'e', "sv"));
+		CHECK(sd_bus_message_append(m, "s", hist_names[i]));
+		CHECK(sd_bus_message_open_container(m, 'v', "at"));
+		CHECK(append_histogram(m, hists[i]));
+		CHECK(sd_bus_message_close_container(m));
+		CHECK(sd_bus_message_close_container(m));
+	}
+	return sd_bus_message_close_container(m);
+#undef CHECK
+}
+
+static int method_get_vcpus(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	const struct vm *vm = userdata;
+	int r;
+
+	r = no_module_or_not_watched(vm, error);
+	if (r < 0)
+		return r;
+	r = sd_bus_message_new_method_return(message, &reply);
+	if (r < 0)
+		return r;
+	r = sd_bus_message_open_container(reply, 'a', "a{sv}");
+	/* As last read, at most a second ago: callers cannot make us ask the module. */
+	for (size_t i = 0; r >= 0 && i < vm->n_vcpus; i++)
+		r = append_vcpu(reply, &vm->vcpus[i]);
+	if (r >= 0)
+		r = sd_bus_message_close_container(reply);
+	if (r < 0)
+		return r;
+	return sd_bus_send(NULL, reply, NULL);
+}
+
+/**
+ * struct change - what a caller wants, kept until polkit has decided
+ */
+struct change {
+	struct manager *manager;
+	char uuid[NAME_UUID_LEN + 1];
+	enum apf_state state;
+	size_t n_indices;
+	uint32_t indices[];
+};
+
+static int change_failed(struct vm *vm, int r, const char *text, sd_bus_error *error)
+{
+	switch (r) {
+	case -ENXIO:
+		return sd_bus_error_set(error, APFD_ERROR_NO_HOST_MODULE,
+					"The host module apf_host is not loaded");
+	case -ENOENT:
+		vm_unwatch(vm, "its KVM VM was destroyed");
+		return no_module_or_not_watched(vm, error);
+	case -ERANGE:
+		return sd_bus_error_setf(error, APFD_ERROR_NO_SUCH_VCPU,
+					 "VM %s has no such vCPU%s%s", vm->name,
+					 text[0] ? ": " : "", text);
+	default:
+		return sd_bus_error_setf(error, APFD_ERROR_FAILED, "The host module refused: %s%s%s%s",
+					 text[0] ? text : strerror(-r), text[0] ? " (" : "",
+					 text[0] ? strerror(-r) : "", text[0] ? ")" : "");
+	}
+}
+
+static int change_allowed(sd_bus_message *request, uid_t uid, void *userdata, sd_bus_error *error)
+{
+	struct change *c = userdata;
+	char text[GENL_TEXT_MAX], reason[APF_REASON_MAX + 1];
+	struct vm *vm;
+	int r;
+
+	/* The VM may have ended, or another may have taken its place, while polkit thought. */
+	vm = manager_find_by_uuid(c->manager, c->uuid);
+	if (!vm)
+		return manager_bus_no_such_vm(c->manager, c->uuid, error);
+	r = no_module_or_not_watched(vm, error);
+	if (r < 0)
+		return r;
+
+	snprintf(reason, sizeof(reason), "asked by user %u over D-Bus", (unsigned int)uid);
+	r = action_set_state(c->manager->genl, vm->module_id, c->state, c->indices, c->n_indices,
+			     reason, text);
+	if (r < 0)
+		return change_failed(vm, r, text, error);
+
+	/* Who asks next shall see it; the module's own notification comes a little later. */
+	if (c->n_indices == 0)
+		vm->gate = c->state;
+	r = vm_read_vcpus(vm);
+	if (r < 0)
+		log_errno(LOG_DEBUG, r, "Cannot read the vCPUs of VM %s, ignoring", vm->name);
+	return sd_bus_reply_method_return(request, NULL);
+}
+
+/* @state is NULL if it is the message's first argument. */
+static int change(sd_bus_message *message, struct vm *vm, const char *state, sd_bus_error *error)
+{
+	const uint32_t *indices;
+	struct change *c;
+	enum apf_state s;
+	size_t size;
+	int r;
+
+	if (!state) {
+		r = sd_bus_message_read(message, "s", &state);
+		if (r < 0)
+			return r;
+	}
+	r = sd_bus_message_read_array(message, 'u', (const void **)&indices, &size);
+	if (r < 0)
+		return r;
+	if (vm_state_from_string(state, &s) < 0)
+		return sd_bus_error_setf(error, APFD_ERROR_INVALID_STATE,
+					 "Unknown state \"%.32s\": it is off, pv or on", state);
+	if (size / sizeof(*indices) > GENL_VCPUS_MAX)
+		return sd_bus_error_setf(error, APFD_ERROR_NO_SUCH_VCPU,
+					 "No VM has more than %d vCPUs", GENL_VCPUS_MAX);
+
+	c = malloc(sizeof(*c) + size);
+	if (!c)
+		return -ENOMEM;
+	c->manager = vm->manager;
+	memcpy(c->uuid, vm->uuid, sizeof(c->uuid));
+	c->state = s;
+	c->n_indices = size / sizeof(*indices);
+	if (size > 0)
+		memcpy(c->indices, indices, size);
+	return polkit_check(vm->manager->polkit, message, ACTION_MANAGE, change_allowed, c, free,
+			    error);
+}
+
+static int method_enable(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	return change(message, userdata, "on", error);
+}
+
+static int method_disable(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	return change(message, userdata, "off", error);
+}
+
+static int method_set_state(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	return change(message, userdata, NULL, error);
+}
+
+/* clang-format off */
+#define VIEW(field) offsetof(struct vm, view.field)
+static const sd_bus_vtable vm_vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_METHOD_WITH_ARGS("Enable",
+		SD_BUS_ARGS("au", vcpus), SD_BUS_NO_RESULT,
+		method_enable, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Disable",
+		SD_BUS_ARGS("au", vcpus), SD_BUS_NO_RESULT,
+		method_disable, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("SetState",
+		SD_BUS_ARGS("s", state, "au", vcpus), SD_BUS_NO_RESULT,
+		method_set_state, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("GetVCPUs",
+		SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", vcpus),
+		method_get_vcpus, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_SIGNAL_WITH_ARGS("GateChanged",
+		SD_BUS_ARGS("s", state, "au", vcpus, "i", pid, "s", comm, "s", reason), 0),
+#define PROPERTY(name, type, get, offset)                                                          \
+	SD_BUS_PROPERTY(name, type, get, offset, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE)
+	SD_BUS_PROPERTY("UUID", "s", property_get_uuid, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	PROPERTY("Name",	   "s",	    NULL, offsetof(struct vm, name)),
+	PROPERTY("LibvirtID",	   "i",	    NULL, VIEW(libvirt_id)),
+	PROPERTY("PID",		   "u",	    NULL, VIEW(pid)),
+	PROPERTY("Watched",	   "b",	    NULL, VIEW(watched)),
+	PROPERTY("State",	   "s",	    property_get_state, 0),
+	PROPERTY("VCPUStates",	   "as",    property_get_vcpu_states, 0),
+	PROPERTY("Since",	   "t",	    NULL, VIEW(since_usec)),
+	PROPERTY("SwappedBytes",   "t",	    NULL, VIEW(swapped_bytes)),
+	PROPERTY("Counters",	   "a{st}", property_get_counters, 0),
+	PROPERTY("Outstanding",	   "u",	    NULL, VIEW(outstanding)),
+	PROPERTY("AsyncRate",	   "d",	    NULL, VIEW(figures.async_rate)),
+	PROPERTY("SyncRate",	   "d",	    NULL, VIEW(figures.sync_rate)),
+	PROPERTY("P50USec",	   "t",	    NULL, VIEW(figures.p50_usec)),
+	PROPERTY("P95USec",	   "t",	    NULL, VIEW(figures.p95_usec)),
+	PROPERTY("StallRatio",	   "d",	    NULL, VIEW(figures.stall_ratio)),
+	PROPERTY("AsyncHistogram", "at",    property_get_histogram, VIEW(totals.hist_async)),
+	PROPERTY("SyncHistogram",  "at",    property_get_histogram, VIEW(totals.hist_sync)),
+#undef PROPERTY
+	SD_BUS_VTABLE_END
+};
+/* clang-format on */
+
+/* ---- objects ---- */
+
+static int find_object(sd_bus *bus, const char *path, const char *interface, void *userdata,
+		       void **ret_found, sd_bus_error *error)
+{
+	char uuid[NAME_UUID_LEN + 1];
+	struct vm *vm;
+
+	if (name_path_to_uuid(path, uuid) < 0)
+		return 0;
+	vm = manager_find_by_uuid(userdata, uuid);
+	if (!vm)
+		return 0;
+	*ret_found = vm;
+	return 1;
+}
+
+static int enumerate_objects(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
+			     sd_bus_error *error)
+{
+	struct manager *m = userdata;
+	char **nodes;
+	struct vm *vm;
+	size_t n = 0;
+
+	/* sd-bus frees the list and its strings. */
+	nodes = calloc(m->n_vms + 1, sizeof(*nodes));
+	if (!nodes)
+		return -ENOMEM;
+	TAILQ_FOREACH(vm, &m->vms, list) {
+		nodes[n] = strdup(vm->path);
+		if (!nodes[n]) {
+			while (n > 0)
+				free(nodes[--n]);
+			free(nodes);
+			return -ENOMEM;
+		}
+		n++;
+	}
+	*ret_nodes = nodes;
+	return 0;
+}
+
+int vm_bus_register(struct manager *m)
+{
+	int r;
+
+	r = sd_bus_add_fallback_vtable(m->bus, NULL, NAME_PATH_VM, VM_INTERFACE, vm_vtable,
+				       find_object, m);
+	if (r < 0)
+		return r;
+	return sd_bus_add_node_enumerator(m->bus, NULL, NAME_PATH_VM, enumerate_objects, m);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* org.apfd.VM1 at /org/apfd/vm/UUID. */
+#ifndef APFD_VM_BUS_H
+#define APFD_VM_BUS_H
+
+#include "genl-parse.h"
+
+struct manager;
+struct vm;
+
+/* vm_bus_register: serves the VMs of @m on its bus. */
+int vm_bus_register(struct manager *m);
+
+/* vm_bus_added, vm_bus_removed: InterfacesAdded, InterfacesRemoved; @vm is in the list. */
+void vm_bus_added(struct vm *vm);
+void vm_bus_removed(struct vm *vm);
+
+/* vm_bus_publish: PropertiesChanged for what differs from the last one, if anything. */
+void vm_bus_publish(struct vm *vm);
+
+void vm_bus_gate_changed(struct vm *vm, const struct genl_event *e);
+
+#endif /* APFD_VM_BUS_H */

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#include "vm.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/pidfd.h>
+
+#include "action.h"
+#include "log.h"
+#include "manager.h"
+#include "proc.h"
+
+/*
+ * A process that libvirt calls started has its KVM VM; the quick tries are for a
+ * daemon started in the middle of that. The slow ones wait for a limit of the
+ * module to be raised or another VM to end.
+ */
+#define RETRY_MIN_USEC	(100 * USEC_PER_MSEC)
+#define RETRY_SLOW_USEC	(60 * USEC_PER_SEC)
+#define RETRIES_QUICK	8
+
+const char *vm_state_to_string(enum vm_state state)
+{
+	static const char *const table[] = {
+		[VM_STATE_OFF]	   = "off",
+		[VM_STATE_PV]	   = "pv",
+		[VM_STATE_ON]	   = "on",
+		[VM_STATE_MIXED]   = "mixed",
+		[VM_STATE_UNKNOWN] = "unknown",
+	};
+
+	return table[state];
+}
+
+int vm_state_from_string(const char *s, enum apf_state *ret)
+{
+	for (int i = 0; i <= APF_STATE_MAX; i++)
+		if (streq(s, vm_state_to_string((enum vm_state)i))) {
+			*ret = (enum apf_state)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+#define log_vm(level, error, vm, ...)                                                              \
+	log_fields(level, error,                                                                   \
+		   ((const struct log_field[]){                                                    \
+			   { "APF_VM", (vm)->name },                                               \
+			   { "APF_UUID", (vm)->uuid },                                             \
+			   { "APF_STATE", vm_state_to_string((enum vm_state)(vm)->view.state) },   \
+			   {} }),                                                                  \
+		   __VA_ARGS__)
+
+int vm_new(struct manager *m, const struct virt_domain *d, bool has_pid_file, struct vm **ret)
+{
+	_cleanup_(vm_freep) struct vm *vm = NULL;
+
+	vm = calloc(1, sizeof(*vm));
+	if (!vm)
+		return -ENOMEM;
+	vm->manager = m;
+	vm->pidfd = -1;
+	vm->has_pid_file = has_pid_file;
+	memcpy(vm->uuid, d->uuid, sizeof(vm->uuid));
+	name_uuid_to_path(vm->uuid, vm->path);
+	vm->view.libvirt_id = d->id;
+	vm->view.state = VM_STATE_UNKNOWN;
+	vm->published = vm->view;
+	snprintf(vm->why_unwatched, sizeof(vm->why_unwatched), "it is just starting");
+	vm->name = strdup(d->name);
+	if (!vm->name)
+		return -ENOMEM;
+	*ret = TAKE_PTR(vm);
+	return 0;
+}
+
+static void forget_process(struct vm *vm)
+{
+	vm->exit_source = sd_event_source_disable_unref(vm->exit_source);
+	vm->pidfd = safe_close(vm->pidfd);
+	vm->view.pid = 0;
+	vm->view.swapped_bytes = 0;
+}
+
+struct vm *vm_free(struct vm *vm)
+{
+	if (!vm)
+		return NULL;
+	forget_process(vm);
+	sd_event_source_disable_unref(vm->retry_source);
+	free(vm->vcpus);
+	free(vm->name);
+	free(vm);
+	return NULL;
+}
+
+static void update_state(struct vm *vm)
+{
+	vm->view.state = vm->module_id ? (int)vm->gate : VM_STATE_UNKNOWN;
+	for (size_t i = 0; vm->module_id && i < vm->n_vcpus; i++)
+		if (vm->vcpus[i].state != vm->gate)
+			vm->view.state = VM_STATE_MIXED;
+}
+
+void vm_unwatch(struct vm *vm, const char *why)
+{
+	snprintf(vm->why_unwatched, sizeof(vm->why_unwatched), "%s", why);
+	if (!vm->module_id)
+		return;
+	log_vm(LOG_INFO, 0, vm, "VM %s is no longer watched: %s", vm->name, why);
+	vm->module_id = 0;
+	vm->view.watched = 0;
+	vm->view.since_usec = 0;
+	vm->view.outstanding = 0;
+	memset(&vm->view.figures, 0, sizeof(vm->view.figures));
+	memset(&vm->view.totals, 0, sizeof(vm->view.totals));
+	vm->have_sample = false;
+	vm->vcpu_states_changed = vm->vcpu_states_changed || vm->n_vcpus > 0;
+	free(vm->vcpus);
+	vm->vcpus = NULL;
+	vm->n_vcpus = 0;
+	update_state(vm);
+}
+
+static int on_exit_of_process(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+{
+	struct vm *vm = userdata;
+
+	vm_unwatch(vm, "its process has ended");
+	snprintf(vm->why_unwatched, sizeof(vm->why_unwatched), "its process has ended");
+	forget_process(vm);
+	return 0;
+}
+
+/* 0, or why not: -ENOENT no PID file, -ESRCH no such process, others of both. */
+static int find_process(struct vm *vm)
+{
+	const struct manager *m = vm->manager;
+	_cleanup_close_ int pidfd = -1;
+	pid_t pid, again;
+	int r;
+
+	r = proc_read_pid_file(m->pid_dir, vm->name, &pid);
+	if (r < 0)
+		return r;
+	pidfd = pidfd_open(pid, 0);
+	if (pidfd < 0)
+		return -errno;
+	/* If the file still says so, the number was not given away before we had the pidfd. */
+	r = proc_read_pid_file(m->pid_dir, vm->name, &again);
+	if (r < 0)
+		return r;
+	if (again != pid)
+		return -ESRCH;
+
+	r = sd_event_add_io(m->event, &vm->exit_source, pidfd, EPOLLIN, on_exit_of_process, vm);
+	if (r < 0)
+		return r;
+	(void)sd_event_source_set_description(vm->exit_source, "vm-process");
+	vm->pidfd = TAKE_FD(pidfd);
+	vm->view.pid = (uint32_t)pid;
+	vm_read_process(vm);
+	return 0;
+}
+
+static int watch(struct vm *vm, char *text)
+{
+	struct manager *m = vm->manager;
+	const struct vm *other;
+	struct genl_vm got;
+	int r;
+
+	r = action_watch(m->genl, m->proc_root, (pid_t)vm->view.pid, vm->pidfd, &got, text);
+	if (r < 0)
+		return r;
+	other = manager_find_by_module_id(m, got.id);
+	if (other && other != vm) {
+		snprintf(text, GENL_TEXT_MAX, "its PID file names the process of VM %s",
+			 other->name);
+		return -EINVAL;
+	}
+	vm->module_id = got.id;
+	vm->gate = got.state;
+	vm->view.watched = 1;
+	vm->view.since_usec =
+		clock_usec(CLOCK_REALTIME) -
+		MIN_OF(got.age_msec, clock_usec(CLOCK_REALTIME) / USEC_PER_MSEC) * USEC_PER_MSEC;
+	update_state(vm);
+	log_vm(LOG_INFO, 0, vm, "VM %s (PID %u) is watched, gate %s", vm->name, vm->view.pid,
+	       vm_state_to_string((enum vm_state)vm->gate));
+
+	r = vm_read_vcpus(vm);
+	if (r < 0)
+		log_vm(LOG_WARNING, r, vm, "Cannot read the vCPUs of VM %s yet", vm->name);
+	return 0;
+}
+
+/* 0 if there is nothing left to do for now, else why it cannot be watched. */
+static int try_attach(struct vm *vm, char *text)
+{
+	int r;
+
+	text[0] = '\0';
+	if (vm->module_id)
+		return 0;
+	if (vm->pidfd < 0) {
+		if (!vm->has_pid_file) {
+			vm_unwatch(vm, "its libvirt driver does not use KVM");
+			return 0;
+		}
+		r = find_process(vm);
+		if (r < 0) {
+			snprintf(text, GENL_TEXT_MAX, "its process was not found");
+			return r;
+		}
+	}
+	if (!apfd_genl_info(vm->manager->genl)) {
+		vm_unwatch(vm, "apf_host is not loaded");
+		return 0;
+	}
+	r = watch(vm, text);
+	if (r == -ENODEV && !text[0])
+		snprintf(text, GENL_TEXT_MAX, "its process holds no KVM VM");
+	return r;
+}
+
+static int on_retry(sd_event_source *s, uint64_t usec, void *userdata);
+
+static int retry_later(struct vm *vm)
+{
+	uint64_t wait_usec = RETRY_SLOW_USEC;
+	int r;
+
+	if (vm->retries < RETRIES_QUICK)
+		wait_usec = RETRY_MIN_USEC << vm->retries++;
+	if (!vm->retry_source) {
+		r = sd_event_add_time_relative(vm->manager->event, &vm->retry_source,
+					       CLOCK_MONOTONIC, wait_usec, 0, on_retry, vm);
+		if (r >= 0)
+			(void)sd_event_source_set_description(vm->retry_source, "vm-retry");
+		return r;
+	}
+	r = sd_event_source_set_time_relative(vm->retry_source, wait_usec);
+	if (r < 0)
+		return r;
+	return sd_event_source_set_enabled(vm->retry_source, SD_EVENT_ONESHOT);
+}
+
+static void attach(struct vm *vm)
+{
+	char text[GENL_TEXT_MAX];
+	int r;
+
+	r = try_attach(vm, text);
+	if (r >= 0) {
+		vm->retries = 0;
+		if (vm->retry_source)
+			(void)sd_event_source_set_enabled(vm->retry_source, SD_EVENT_OFF);
+		return;
+	}
+
+	snprintf(vm->why_unwatched, sizeof(vm->why_unwatched), "%s (%s)",
+		 text[0] ? text : "apfd may not look into its process", strerror(-r));
+	/* Said once, when the quick tries are used up. */
+	log_vm(vm->retries == RETRIES_QUICK - 1 ? LOG_NOTICE : LOG_DEBUG, 0, vm,
+	       "VM %s is not watched: %s", vm->name, vm->why_unwatched);
+	r = retry_later(vm);
+	if (r < 0)
+		log_vm(LOG_ERR, r, vm, "VM %s will not be tried again", vm->name);
+}
+
+static int on_retry(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	attach(userdata);
+	return 0;
+}
+
+void vm_attach(struct vm *vm)
+{
+	vm->retries = 0;
+	attach(vm);
+}
+
+int vm_update_vcpus(struct vm *vm, const struct genl_vcpu *vcpus, size_t n, uint64_t at_usec)
+{
+	struct stats_totals totals = { .at_usec = at_usec };
+	uint32_t outstanding = 0;
+
+	if (n != vm->n_vcpus) {
+		struct genl_vcpu *array = NULL;
+
+		if (n > 0) {
+			array = calloc(n, sizeof(*array));
+			if (!array)
+				return -ENOMEM;
+		}
+		free(vm->vcpus);
+		vm->vcpus = array;
+		vm->n_vcpus = n;
+		vm->vcpu_states_changed = true;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (vm->vcpus[i].state != vcpus[i].state)
+			vm->vcpu_states_changed = true;
+		vm->vcpus[i] = vcpus[i];
+		stats_add(&totals, &vcpus[i].totals);
+		outstanding += vcpus[i].outstanding;
+	}
+	if (vm->have_sample)
+		(void)stats_update(&vm->view.figures, &vm->view.totals, &totals, (unsigned int)n);
+	vm->view.totals = totals;
+	vm->view.outstanding = outstanding;
+	vm->have_sample = true;
+	update_state(vm);
+	return 0;
+}
+
+int vm_read_vcpus(struct vm *vm)
+{
+	_cleanup_free_ struct genl_vcpu *vcpus = NULL;
+	int n;
+
+	if (!vm->module_id)
+		return -ENOENT;
+	n = manager_dump_vcpus(vm->manager, vm->module_id, &vcpus);
+	if (n < 0)
+		return n;
+
+	/*
+	 * A second reading within one interval: take the gates, leave counters and
+	 * figures to the tick, whose rates are over a whole one.
+	 */
+	if (vm->have_sample && (size_t)n == vm->n_vcpus) {
+		for (int i = 0; i < n; i++) {
+			if (vm->vcpus[i].state != vcpus[i].state)
+				vm->vcpu_states_changed = true;
+			vm->vcpus[i].state = vcpus[i].state;
+		}
+		update_state(vm);
+		return 0;
+	}
+	return vm_update_vcpus(vm, vcpus, (size_t)n, clock_usec(CLOCK_MONOTONIC));
+}
+
+void vm_gate_changed(struct vm *vm, const struct genl_event *e)
+{
+	if (e->n_indices == 0) {
+		vm->gate = e->state;
+		for (size_t i = 0; i < vm->n_vcpus; i++) {
+			if (vm->vcpus[i].state != e->state)
+				vm->vcpu_states_changed = true;
+			vm->vcpus[i].state = e->state;
+		}
+	}
+	/* A vCPU that is newer than the last reading comes with the next. */
+	for (size_t i = 0; i < e->n_indices; i++)
+		for (size_t j = 0; j < vm->n_vcpus; j++)
+			if (vm->vcpus[j].index == e->indices[i] &&
+			    vm->vcpus[j].state != e->state) {
+				vm->vcpus[j].state = e->state;
+				vm->vcpu_states_changed = true;
+			}
+	update_state(vm);
+	log_vm(LOG_INFO, 0, vm, "VM %s: gate of %s set to %s by %s (PID %d)%s%s", vm->name,
+	       e->n_indices ? "some vCPUs" : "the VM", vm_state_to_string((enum vm_state)e->state),
+	       e->by_comm[0] ? e->by_comm : "?", (int)e->by_pid, e->reason[0] ? ": " : "",
+	       e->reason);
+}
+
+void vm_read_process(struct vm *vm)
+{
+	uint64_t bytes = 0;
+
+	if (!vm->view.pid)
+		return;
+	/* A process about to vanish has no memory; its end is told by the pidfd. */
+	if (proc_swapped_bytes(vm->manager->proc_root, (pid_t)vm->view.pid, &bytes) < 0)
+		bytes = 0;
+	vm->view.swapped_bytes = bytes;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* One running VM: who it is, its process, what the module counts for it. */
+#ifndef APFD_VM_H
+#define APFD_VM_H
+
+#include <sys/queue.h>
+#include <systemd/sd-event.h>
+
+#include "genl.h"
+#include "name.h"
+#include "stats.h"
+#include "virt.h"
+
+struct manager;
+
+/* State of a VM's gates as a whole; the first three are enum apf_state. */
+enum vm_state {
+	VM_STATE_OFF = APF_STATE_OFF,
+	VM_STATE_PV = APF_STATE_PV,
+	VM_STATE_ON = APF_STATE_ON,
+	VM_STATE_MIXED,
+	VM_STATE_UNKNOWN,
+	VM_STATE_MAX = VM_STATE_UNKNOWN
+};
+
+const char *vm_state_to_string(enum vm_state state);
+
+/* vm_state_from_string: only states that can be set. 0 or -EINVAL. */
+int vm_state_from_string(const char *s, enum apf_state *ret);
+
+/**
+ * struct vm_view - what the bus shows of a VM, besides name and lists; types as
+ * sd-bus reads them. Two views are compared to find what changed.
+ * @libvirt_id: -1 if none
+ * @pid: 0 if not known
+ * @watched: 0 or 1
+ * @state: &enum vm_state
+ * @since_usec: CLOCK_REALTIME, 0 while not watched
+ * @swapped_bytes: of the process
+ * @outstanding: sum over all vCPUs
+ * @totals: sum over all vCPUs; at_usec is CLOCK_MONOTONIC
+ */
+struct vm_view {
+	int32_t libvirt_id;
+	uint32_t pid;
+	int watched;
+	int state;
+	uint64_t since_usec;
+	uint64_t swapped_bytes;
+	uint32_t outstanding;
+	struct stats_figures figures;
+	struct stats_totals totals;
+};
+
+/**
+ * struct vm - owned by the manager's list
+ * @path: object path
+ * @has_pid_file: libvirt leaves a PID file for it
+ * @pidfd: of the process, -1 if not known
+ * @module_id: the module's name of it, 0 while not watched
+ * @gate: the state given to the VM as a whole, while watched
+ * @why_unwatched: for people, while not watched
+ * @vcpus: by index, as last read
+ * @have_sample: view.totals is from the module and not the start
+ * @vcpu_states_changed: since the last PropertiesChanged
+ * @name_changed: likewise
+ * @published: the view that the bus was told last
+ * @retries: attempts to watch it that failed in a row
+ */
+struct vm {
+	TAILQ_ENTRY(vm) list;
+	struct manager *manager;
+	char uuid[NAME_UUID_LEN + 1];
+	char path[NAME_PATH_LEN + 1];
+	char *name;
+	bool has_pid_file;
+	int pidfd;
+	sd_event_source *exit_source;
+	sd_event_source *retry_source;
+	unsigned int retries;
+	uint32_t module_id;
+	enum apf_state gate;
+	char why_unwatched[GENL_TEXT_MAX + 64];
+	struct genl_vcpu *vcpus;
+	size_t n_vcpus;
+	bool have_sample;
+	bool vcpu_states_changed;
+	bool name_changed;
+	struct vm_view view;
+	struct vm_view published;
+};
+
+/* vm_new: not yet in any list, not yet attached. 0 or -ENOMEM. */
+int vm_new(struct manager *m, const struct virt_domain *d, bool has_pid_file, struct vm **ret);
+struct vm *vm_free(struct vm *vm);
+APF_DEFINE_CLEANUP(struct vm *, vm_free);
+
+/*
+ * vm_attach: finds the process and has the module watch it, as far as both are
+ * there; tries again later if not. Harmless if all is done.
+ */
+void vm_attach(struct vm *vm);
+
+/* vm_unwatch: the module does not know it (any more). @why is for people. */
+void vm_unwatch(struct vm *vm, const char *why);
+
+/*
+ * vm_update_vcpus: takes over what the module said of all its vCPUs at @at_usec
+ * (CLOCK_MONOTONIC); @vcpus is sorted by index. 0 or -ENOMEM.
+ */
+int vm_update_vcpus(struct vm *vm, const struct genl_vcpu *vcpus, size_t n, uint64_t at_usec);
+
+/* vm_read_vcpus: asks the module for this VM alone, now. 0 or -errno. */
+int vm_read_vcpus(struct vm *vm);
+
+/* vm_gate_changed: the module says gates were changed. */
+void vm_gate_changed(struct vm *vm, const struct genl_event *e);
+
+/* vm_read_process: renews what /proc says. */
+void vm_read_process(struct vm *vm);
+
+#endif /* APFD_VM_H */
