@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Every difference between the kernels this module builds for; 6.1 and 6.12 are the tested ones. */
+#ifndef APF_GUEST_COMPAT_H
+#define APF_GUEST_COMPAT_H
+
+#include <linux/ftrace.h>
+#include <linux/timer.h>
+#include <linux/version.h>
+
+#include <asm/msr.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#error "apf_guest needs Linux 6.1 or newer"
+#endif
+
+/* timer_delete_sync() came with 6.2, del_timer_sync() went with 6.15. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+#define apf_timer_delete_sync(timer) timer_delete_sync(timer)
+#else
+#define apf_timer_delete_sync(timer) del_timer_sync(timer)
+#endif
+
+/* The MSR accessors were renamed in 6.16. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
+#define apf_rdmsr(msr, val)	   rdmsrq(msr, val)
+#define apf_rdmsr_safe(msr, p)	   rdmsrq_safe(msr, p)
+#define apf_wrmsr(msr, val)	   wrmsrq(msr, val)
+#define apf_rdmsr_on_cpu(c, m, p)  rdmsrq_safe_on_cpu(c, m, p)
+#else
+#define apf_rdmsr(msr, val)	   rdmsrl(msr, val)
+#define apf_rdmsr_safe(msr, p)	   rdmsrl_safe(msr, p)
+#define apf_wrmsr(msr, val)	   wrmsrl(msr, val)
+#define apf_rdmsr_on_cpu(c, m, p)  rdmsrl_safe_on_cpu(c, m, p)
+#endif
+
+/*
+ * struct ftrace_regs is opaque from 6.13 on and wraps a partial pt_regs before; ftrace_get_regs() gives
+ * the complete one on all of them, or NULL unless FTRACE_OPS_FL_SAVE_REGS was honoured.
+ */
+static inline bool apf_ftrace_redirect(struct ftrace_regs *fregs, void *to)
+{
+	struct pt_regs *regs = ftrace_get_regs(fregs);
+
+	if (unlikely(!regs))
+		return false;
+	instruction_pointer_set(regs, (unsigned long)to);
+	return true;
+}
+
+#endif
