@@ -76,6 +76,16 @@ static int get_state(const struct genl_info *info, u32 *ret_state)
 	return 0;
 }
 
+static int check_reason(const struct genl_info *info)
+{
+	const struct nlattr *attr = info->attrs[APF_A_REASON];
+
+	if (!attr || strlen(nla_data(attr)) <= APF_REASON_MAX)
+		return 0;
+	NL_SET_ERR_MSG(info->extack, "REASON is longer than APF_REASON_MAX");
+	return refuse(info->extack, attr, -EINVAL);
+}
+
 /* Under apf_host_lock, which keeps *ret_vm. */
 static int get_vm(const struct genl_info *info, struct apf_host_vm **ret_vm)
 {
@@ -329,20 +339,10 @@ static int do_vm_add(struct sk_buff *req, struct genl_info *info)
 	/* The file keeps its VM for as long as we hold it. */
 	mutex_lock(&apf_host_lock);
 	ret = apf_host_vm_add(file->private_data, state, &vm);
-	if (ret == -EEXIST && !(info->nlhdr->nlmsg_flags & NLM_F_EXCL))
-		ret = 0;
-	switch (ret) {
-	case 0:
+	if (!ret || ret == -EEXIST)
 		ret = reply_vm(info, vm);
-		break;
-	case -EEXIST:
-		NL_SET_ERR_MSG(info->extack, "the VM is already known");
-		refuse(info->extack, fd, ret);
-		break;
-	case -ENOSPC:
+	else if (ret == -ENOSPC)
 		NL_SET_ERR_MSG(info->extack, "as many VMs are watched as the module allows");
-		break;
-	}
 	mutex_unlock(&apf_host_lock);
 
 out_fput:
@@ -388,6 +388,9 @@ static int do_vm_set(struct sk_buff *req, struct genl_info *info)
 	ret = get_state(info, &state);
 	if (ret)
 		return ret;
+	ret = check_reason(info);
+	if (ret)
+		return ret;
 
 	mutex_lock(&apf_host_lock);
 	ret = get_vm(info, &vm);
@@ -417,6 +420,9 @@ static int do_vcpu_set(struct sk_buff *req, struct genl_info *info)
 	ret = get_state(info, &state);
 	if (ret)
 		return ret;
+	ret = check_reason(info);
+	if (ret)
+		return ret;
 
 	mutex_lock(&apf_host_lock);
 	ret = get_vm(info, &vm);
@@ -444,7 +450,7 @@ out:
 
 /*
  * Dumps: args[0] is the id of the VM to go on with, args[1] the index of its
- * vCPU, args[2] the only VM wanted, or 0. VMs that come and go between two
+ * vCPU, args[2] the only VM wanted, or 0, args[3] whether it was begun. VMs that come and go between two
  * calls are or are not part of the dump; each message is consistent in itself.
  */
 static int dump_vm(struct sk_buff *skb, struct netlink_callback *cb)
@@ -467,20 +473,20 @@ static int dump_vm(struct sk_buff *skb, struct netlink_callback *cb)
 	return ret == -ENOENT || !ret || skb->len ? skb->len : ret;
 }
 
-static int dump_vcpu_start(struct netlink_callback *cb)
+/*
+ * The first call of a VCPU_GET dump; under apf_host_lock. Not done in a start
+ * handler, where Linux 6.1 has no extended ack yet.
+ */
+static int dump_vcpu_begin(struct netlink_callback *cb)
 {
 	const struct nlattr *attr = apf_genl_dump_attrs(cb)[APF_A_VM_ID];
-	bool known;
 
+	cb->args[3] = true;
 	if (!attr)
 		return 0;
-
-	mutex_lock(&apf_host_lock);
-	known = apf_host_vm_get(nla_get_u32(attr));
-	mutex_unlock(&apf_host_lock);
-	if (!known) {
+	if (!apf_host_vm_get(nla_get_u32(attr))) {
 		NL_SET_ERR_MSG(cb->extack, "no VM with this id");
-		return refuse(cb->extack, attr, -ENOENT);
+		return -ENOENT;
 	}
 	cb->args[0] = nla_get_u32(attr);
 	cb->args[2] = nla_get_u32(attr);
@@ -489,12 +495,20 @@ static int dump_vcpu_start(struct netlink_callback *cb)
 
 static int dump_vcpu(struct sk_buff *skb, struct netlink_callback *cb)
 {
-	u32 id = cb->args[0], index = cb->args[1], only = cb->args[2], vcpus;
+	u32 id, index, only, asked, vcpus;
 	struct apf_host_vm *vm;
-	u32 asked = id;
 	int ret = 0;
 
 	mutex_lock(&apf_host_lock);
+	if (!cb->args[3]) {
+		ret = dump_vcpu_begin(cb);
+		if (ret)
+			goto out;
+	}
+	asked = id = cb->args[0];
+	index = cb->args[1];
+	only = cb->args[2];
+
 	for (; (vm = apf_host_vm_next(&id)); id++, index = 0) {
 		if (only && id != only)
 			break;
@@ -511,10 +525,10 @@ static int dump_vcpu(struct sk_buff *skb, struct netlink_callback *cb)
 		}
 	}
 full:
-	mutex_unlock(&apf_host_lock);
-
 	cb->args[0] = id;
 	cb->args[1] = index;
+out:
+	mutex_unlock(&apf_host_lock);
 	return !ret || skb->len ? skb->len : ret;
 }
 
@@ -540,14 +554,14 @@ static const struct nla_policy set_policy[] = {
 	[APF_A_VM_ID]		= { .type = NLA_U32 },
 	[APF_A_STATE]		= { .type = NLA_U32 },
 	[APF_A_VCPU_INDEX]	= { .type = NLA_U32 },
-	[APF_A_REASON]		= { .type = NLA_NUL_STRING, .len = APF_REASON_MAX },
+	[APF_A_REASON]		= { .type = NLA_NUL_STRING },
 };
 
 static const struct nla_policy vm_set_policy[] = {
 	[APF_A_VM_ID]		= { .type = NLA_U32 },
 	[APF_A_STATE]		= { .type = NLA_U32 },
 	[APF_A_VCPU_INDEX]	= { .type = NLA_REJECT },
-	[APF_A_REASON]		= { .type = NLA_NUL_STRING, .len = APF_REASON_MAX },
+	[APF_A_REASON]		= { .type = NLA_NUL_STRING },
 };
 
 #define POLICY(p)	.policy = (p), .maxattr = ARRAY_SIZE(p) - 1
@@ -564,8 +578,7 @@ static const struct genl_ops apf_ops[] = {
 	  .dumpit = dump_vm },
 	{ .cmd = APF_CMD_VCPU_SET, .doit = do_vcpu_set, POLICY(set_policy),
 	  .internal_flags = OP_CHANGES },
-	{ .cmd = APF_CMD_VCPU_GET, .start = dump_vcpu_start, .dumpit = dump_vcpu,
-	  POLICY(vm_id_policy) },
+	{ .cmd = APF_CMD_VCPU_GET, .dumpit = dump_vcpu, POLICY(vm_id_policy) },
 };
 
 static const struct genl_multicast_group apf_mcgrps[] = {

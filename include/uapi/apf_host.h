@@ -25,9 +25,8 @@
  *                                                      STATS HIST_ASYNC HIST_SYNC
  *
  * VM_ADD on a VM that is already known answers with the entry as it is and
- * changes nothing, so that a restarted daemon finds every gate as it was; with
- * NLM_F_EXCL it fails with -EEXIST instead. VCPU_SET takes VCPU_INDEX as often
- * as wanted and changes all of them or none.
+ * changes nothing, so that a restarted daemon finds every gate as it was.
+ * VCPU_SET takes VCPU_INDEX as often as wanted and changes all of them or none.
  *
  * Notifications, multicast group "events":
  *
@@ -45,7 +44,6 @@
  *  -EBADF   VM_FD is not an open descriptor of the caller
  *  -ENOENT  no VM with this VM_ID
  *  -ERANGE  the VM has no vCPU with this VCPU_INDEX
- *  -EEXIST  VM_ADD with NLM_F_EXCL: the VM is already known
  *  -ENOSPC  VM_ADD: the module's limit of watched VMs (INFO_MAX_VMS) is reached
  *  -ENOMEM  no memory
  */
