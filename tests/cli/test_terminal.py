@@ -102,8 +102,8 @@ def test_empty_no_color_counts_as_unset(on_terminal, apfd):
 
 @pytest.mark.parametrize('locale, ellipsis', [('C.UTF-8', '…'), ('C', '~')])
 @pytest.mark.parametrize('columns, headers', [
-    (34, ['NAME', 'ID', 'STATE', 'VCPUS', 'SWAPPED']),
-    (50, ['NAME', 'ID', 'STATE', 'VCPUS', 'SWAPPED', 'PID']),
+    (36, ['NAME', 'ID', 'STATE', 'VCPUS', 'SWAPPED']),
+    (60, ['NAME', 'ID', 'STATE', 'VCPUS', 'SWAPPED', 'PID']),
     (80, ['NAME', 'ID', 'STATE', 'VCPUS', 'SWAPPED', 'PID']),
     (100, ['NAME', 'ID', 'STATE', 'VCPUS', 'SWAPPED', 'PID', 'UUID']),
 ])

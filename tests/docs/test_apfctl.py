@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0
+"""apfctl(1) = --help = tables = JSON."""
+
+import pathlib
+import re
+
+import pytest
+
+from mdoc import Page, items, marked
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CLI = ROOT / 'cli'
+PAGE = Page('apfctl.1')
+
+
+def synopsis(tables, verb):
+    options = {o['name']: o for o in tables['options']}
+    parts = ['apfctl', verb['name'], *(arg['name'] for arg in verb['args'])]
+    for name in verb['options']:
+        arg = options[name]['arg']
+        parts.append(f'[--{name} {arg}]' if arg else f'[--{name}]')
+    return ' '.join(parts)
+
+
+def test_synopsis(tables):
+    expected = [synopsis(tables, verb) for verb in tables['verbs']]
+    expected += ['apfctl [VERB] --help', 'apfctl --version']
+    assert PAGE.rendered('SYNOPSIS') == expected
+
+
+def test_verbs(tables):
+    got = [[w for w in item if w not in ('Cm', 'Ar')]
+           for item in items(PAGE.section('DESCRIPTION', 'Verbs'))]
+    assert got == [[v['name'], *(a['name'] for a in v['args'])] for v in tables['verbs']]
+
+
+def test_options(tables):
+    got = set()
+    for item in items(PAGE.section('DESCRIPTION', 'Options')):
+        names = tuple(w.lstrip('-') for w in marked(['.It ' + ' '.join(item)], 'Fl'))
+        args = marked(['.It ' + ' '.join(item)], 'Ar')
+        got.add((names, args[0] if args else None))
+    expected = {
+        (tuple(n for n in (o['short_name'], o['name']) if n), o['arg']) for o in tables['options']
+    }
+    assert got == expected
+
+
+def test_no_other_option_anywhere(tables):
+    names = {o['name'] for o in tables['options']} | {o['short_name'] for o in tables['options']}
+    assert {w.lstrip('-') for w in marked(PAGE.lines, 'Fl')} <= names
+
+
+def test_options_name_their_verbs(tables):
+    """'For list, status and top:' names exactly the verbs that take the option."""
+    text = '\n'.join(PAGE.section('DESCRIPTION', 'Options'))
+    entries = re.findall(r'^\.It Fl ([^\n]*)\n(.*?)(?=^\.It|^\.El)', text, re.M | re.S)
+    seen = set()
+    for head, body in entries:
+        name = head.split()[-1 if head.startswith('h ,') else 0].lstrip('-')
+        match = re.match(r'For\n(.*?):\n', body, re.S)
+        takers = {v['name'] for v in tables['verbs'] if name in v['options']}
+        named = set(re.findall(r'\b(list|status|enable|disable|set|top)\b', match.group(1))) \
+            if match else set()
+        assert named == takers, name
+        seen.add(name)
+    assert seen == {o['name'] for o in tables['options']}
+
+
+def test_states(tables):
+    got = [item[1] for item in items(PAGE.section('DESCRIPTION', 'Verbs'), depth=2)]
+    assert got == tables['states']
+
+
+def test_exit_statuses(tables, help_of):
+    numbers = [int(item[0]) for item in items(PAGE.section('EXIT STATUS'))]
+    assert numbers == list(range(len(tables['exit_statuses'])))
+    in_help = re.findall(r'^  (\d)  (.*)$', help_of('--help'), re.M)
+    assert in_help == [(str(n), text) for n, text in enumerate(tables['exit_statuses'])]
+
+
+def test_help_has_every_verb_and_option(tables, help_of):
+    text = help_of('--help')
+    assert re.findall(r'^  ([a-z]+)(?: [A-Z ]+?)? {2,}', text, re.M) == \
+        [v['name'] for v in tables['verbs']]
+    assert re.findall(r'--([a-z-]+)', text.split('Options:')[1].split('Exit')[0]) == \
+        [o['name'] for o in tables['options']]
+    for row in tables['verbs'] + tables['options']:
+        assert row['help'] in text
+
+
+def test_verb_help(tables, help_of):
+    for verb in tables['verbs']:
+        text = help_of(verb['name'], '--help')
+        assert text.startswith(f'Usage: {synopsis(tables, verb)}\n\n{verb["help"]}.\n')
+        own = {o['name'] for o in tables['options'] if o['every_verb']} | set(verb['options'])
+        assert set(re.findall(r'--([a-z-]+)', text.split('Options:')[1])) == own
+
+
+def json_keys():
+    """Keys the sources write; verb-complete.c is not for users."""
+    keys = set()
+    for path in (CLI / 'json.c', CLI / 'top-view.c'):
+        keys |= set(re.findall(r'json_add\w*\(\s*\w+,\s*"(\w+)"', path.read_text()))
+    counters = set(re.findall(r'\{ "[A-Z]\w+", "(\w+)"', (CLI / 'vm.c').read_text()))
+    assert len(keys) > 25 and len(counters) == 16
+    return keys | counters
+
+
+def test_json_keys():
+    assert set(marked(PAGE.section('JSON'), 'Va')) == json_keys()
+
+
+def test_findings():
+    ids = set(re.findall(r'found\(&?f, "([a-z-]+)"', (CLI / 'finding.c').read_text()))
+    documented = [item[1] for item in items(PAGE.section('FINDINGS'))]
+    assert len(documented) == len(set(documented))
+    assert set(documented) == ids
+
+
+def test_environment():
+    read = set()
+    for path in CLI.glob('*.c'):
+        read |= set(re.findall(r'getenv\("(\w+)"\)', path.read_text()))
+    # libsystemd reads this one for us.
+    read.add('DBUS_SYSTEM_BUS_ADDRESS')
+    assert set(marked(PAGE.section('ENVIRONMENT'), 'Ev')) == read
+
+
+@pytest.mark.parametrize('source, array', [('top-view.c', 'columns'),
+                                           ('verb-status.c', 'vcpu_columns')])
+def test_columns(source, array):
+    body = re.search(rf'table_column {array}\[\] = \{{(.*?)\n\}};', (CLI / source).read_text(),
+                     re.S).group(1)
+    headers = re.findall(r'\{ "([^"]+)"', body)
+    lines = PAGE.section('OUTPUT')
+    documented = ' , '.join(' '.join(item) for item in items(lines)).replace(' , ', ',').split(',')
+    documented = [name.strip() for name in documented]
+    assert len(headers) >= 8
+    for header in headers:
+        assert header in documented

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0
+"""org.apfd(5) = interface XML = what apfctl understands."""
+
+import pathlib
+import re
+
+import pytest
+
+from mdoc import Page, items, marked
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PAGE = Page('org.apfd.5')
+INTERFACES = ['org.apfd.Manager1', 'org.apfd.VM1']
+
+
+def section(interface, part):
+    return PAGE.section(f'INTERFACE {interface}', part)
+
+
+def documented_calls(interface, part):
+    """{name: (arguments in, argument out)} of .It Fn lines."""
+    calls = {}
+    for item in items(section(interface, part)):
+        assert item[0] == 'Fn'
+        name, rest, out = item[1], item[2:], ''
+        if 'No' in rest:
+            split = rest.index('No')
+            assert rest[split + 1:split + 3] == ['\\(->', 'Em']
+            rest, out = rest[:split], ' '.join(rest[split + 3:])
+        calls[name] = (rest, out)
+    return calls
+
+
+def described_calls(node, kind):
+    calls = {}
+    for call in node.findall(kind):
+        args = {'in': [], 'out': []}
+        for arg in call.findall('arg'):
+            args[arg.get('direction', 'in')].append(f'{arg.get("type")} {arg.get("name")}')
+        calls[call.get('name')] = (args['in'], ' '.join(args['out']))
+    return calls
+
+
+def test_no_other_interface(interfaces):
+    assert sorted(interfaces) == INTERFACES
+    sections = [line[len('.Sh INTERFACE '):] for line in PAGE.lines
+                if line.startswith('.Sh INTERFACE ')]
+    assert sections == INTERFACES
+
+
+@pytest.mark.parametrize('name', INTERFACES)
+def test_methods(interfaces, name):
+    expected = described_calls(interfaces[name], 'method')
+    assert expected
+    assert documented_calls(name, 'Methods') == expected
+
+
+@pytest.mark.parametrize('name', INTERFACES)
+def test_signals(interfaces, name):
+    assert documented_calls(name, 'Signals') == described_calls(interfaces[name], 'signal')
+
+
+@pytest.mark.parametrize('name', INTERFACES)
+def test_properties(interfaces, name):
+    documented = {}
+    for item in items(section(name, 'Properties')):
+        pairs = re.findall(r'Va (\w+) No \(([a-z{}]+)\)', ' '.join(item))
+        assert pairs
+        documented.update(pairs)
+    assert documented == {p.get('name'): p.get('type')
+                          for p in interfaces[name].findall('property')}
+
+
+@pytest.mark.parametrize('name', INTERFACES)
+def test_constants(interfaces, name):
+    text = '\n'.join(section(name, 'Properties'))
+    constant = {
+        re.search(r'Va (\w+)', entry).group(1)
+        for entry in re.split(r'^\.It ', text, flags=re.M)[1:] if 'Constant.' in entry
+    }
+    expected = {
+        p.get('name') for p in interfaces[name].findall('property')
+        if p.find('annotation[@value="const"]') is not None
+    }
+    assert constant == expected
+
+
+def xml_text():
+    return ''.join((ROOT / 'daemon' / 'data' / f'{name}.xml').read_text() for name in INTERFACES)
+
+
+def test_errors():
+    named = set(re.findall(r'\borg\.(?:apfd|freedesktop\.DBus)\.Error\.\w+', xml_text()))
+    assert len(named) >= 8
+    assert {item[1] for item in items(PAGE.section('BUS ERRORS'))} == named
+    # Anywhere else only those, too.
+    assert set(re.findall(r'\borg\.[\w.]+\.Error\.\w+', '\n'.join(PAGE.lines))) == named
+
+
+def test_apfctl_knows_every_error():
+    source = (ROOT / 'cli' / 'bus.c').read_text()
+    for item in items(PAGE.section('BUS ERRORS')):
+        name = item[1]
+        constant = 'SD_BUS_ERROR_' + re.sub(r'(?<!^)(?=[A-Z])', '_', name.split('.')[-1]).upper()
+        assert f'"{name}"' in source or constant in source, name
+
+
+def test_vcpu_keys():
+    comment = re.search(r'GetVCPUs: one dictionary(.*?)-->', xml_text(), re.S).group(1)
+    in_xml = set(re.findall(r'\b([A-Z]\w+) (?:u|s|at|a\{st\})\b', comment))
+    in_xml |= set(re.findall(r'\b(\w+Histogram)\b', comment)) | {'Counters'}
+    in_man = {w for item in items(section('org.apfd.VM1', 'Methods'), depth=2)
+              for w in marked(['.It ' + ' '.join(item)], 'Va')}
+    in_cli = set(re.findall(r'VCPU\("(\w+)"', (ROOT / 'cli' / 'vm.c').read_text()))
+    assert in_man == in_xml == in_cli
+
+
+def test_apfctl_reads_every_property(interfaces):
+    source = (ROOT / 'cli' / 'vm.c').read_text()
+    for macro, name in (('HOST', 'org.apfd.Manager1'), ('VM', 'org.apfd.VM1')):
+        rows = dict(re.findall(rf'\b{macro}\("(\w+)", "([a-z{{}}]+)"', source))
+        assert rows == {p.get('name'): p.get('type')
+                        for p in interfaces[name].findall('property')}
