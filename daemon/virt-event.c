@@ -365,6 +365,14 @@ int virt_event_new(sd_event *event, struct virt_event **ret)
 	LIST_INIT(&ve->entries);
 	ve->event = sd_event_ref(event);
 
+	pthread_mutex_lock(&lock);
+	r = instance ? -EBUSY : 0;
+	if (r >= 0)
+		instance = ve;
+	pthread_mutex_unlock(&lock);
+	if (r < 0)
+		return r;
+
 	r = sd_event_add_io(event, &ve->wake_source, wake_fd, EPOLLIN, on_wake, ve);
 	if (r < 0)
 		return r;
@@ -373,15 +381,6 @@ int virt_event_new(sd_event *event, struct virt_event **ret)
 	if (r < 0)
 		return r;
 	(void)sd_event_source_set_description(ve->wake_source, "libvirt-wake");
-
-	pthread_mutex_lock(&lock);
-	if (!instance)
-		instance = ve;
-	else
-		r = -EBUSY;
-	pthread_mutex_unlock(&lock);
-	if (r < 0)
-		return r;
 	*ret = TAKE_PTR(ve);
 	return 0;
 }

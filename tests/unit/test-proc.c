@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+#include "proc.h"
+#include "util.h"
+
+/* A fixture tree, built anew for each test. */
+static char root[] = "/tmp/apfd-test-proc-XXXXXX";
+
+static void make_file(const char *name, const char *text)
+{
+	_cleanup_fclose_ FILE *f = NULL;
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", root, name);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+}
+
+static void make_dir(const char *name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", root, name);
+	assert_int_equal(mkdir(path, 0700), 0);
+}
+
+static void make_link(const char *name, const char *target)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", root, name);
+	assert_int_equal(symlink(target, path), 0);
+}
+
+static int setup(void **state)
+{
+	strcpy(root + strlen(root) - 6, "XXXXXX");
+	return mkdtemp(root) ? 0 : -1;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	return remove(path);
+}
+
+static int teardown(void **state)
+{
+	return nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static void test_pid_file(void **state)
+{
+	pid_t pid = 77;
+
+	make_file("good.pid", "4711");
+	make_file("newline.pid", "4712\n");
+	make_file("dots.in.name.pid", "1");
+	assert_int_equal(proc_read_pid_file(root, "good", &pid), 0);
+	assert_int_equal(pid, 4711);
+	assert_int_equal(proc_read_pid_file(root, "newline", &pid), 0);
+	assert_int_equal(pid, 4712);
+	assert_int_equal(proc_read_pid_file(root, "dots.in.name", &pid), 0);
+	assert_int_equal(pid, 1);
+}
+
+static void test_pid_file_refused(void **state)
+{
+	static const char *const bad[] = {
+		"", "\n", "0", "-1", "+5", " 5", "5 6", "4711x", "0x10", "99999999999",
+		"4194305", "11111111111111111111111111111111111111111111",
+	};
+	pid_t pid = 77;
+
+	for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+		make_file("bad.pid", bad[i]);
+		assert_int_equal(proc_read_pid_file(root, "bad", &pid), -EINVAL);
+	}
+	assert_int_equal(proc_read_pid_file(root, "none", &pid), -ENOENT);
+	assert_int_equal(proc_read_pid_file(root, "", &pid), -EINVAL);
+	assert_int_equal(proc_read_pid_file(root, "../bad", &pid), -EINVAL);
+	assert_int_equal(pid, 77);
+}
+
+static void test_kvm_vms(void **state)
+{
+	int fds[4] = { -1, -1, -1, -1 };
+
+	make_dir("100");
+	make_dir("100/fd");
+	make_link("100/fd/0", "/dev/null");
+	make_link("100/fd/10", "anon_inode:kvm-vm");
+	make_link("100/fd/9", "anon_inode:kvm-vm");
+	make_link("100/fd/11", "anon_inode:kvm-vcpu:0");
+	make_link("100/fd/12", "anon_inode:kvm-vm-not");
+	make_link("100/fd/13", "anon_inode:kvm-v");
+	make_link("100/fd/x", "anon_inode:kvm-vm");
+	assert_int_equal(proc_find_kvm_vms(root, 100, fds, 4), 2);
+	assert_int_equal(fds[0], 9);
+	assert_int_equal(fds[1], 10);
+	assert_int_equal(proc_find_kvm_vms(root, 100, fds, 1), 1);
+}
+
+static void test_kvm_vms_none(void **state)
+{
+	int fds[4];
+
+	make_dir("101");
+	make_dir("101/fd");
+	make_link("101/fd/3", "socket:[1234]");
+	assert_int_equal(proc_find_kvm_vms(root, 101, fds, 4), 0);
+	assert_int_equal(proc_find_kvm_vms(root, 102, fds, 4), -ESRCH);
+}
+
+static void test_swapped(void **state)
+{
+	uint64_t bytes = 77;
+
+	make_dir("200");
+	make_file("200/status", "Name:\tqemu\nVmPeak:\t 900 kB\nVmSwap:\t  123456 kB\nThreads:\t9\n");
+	assert_int_equal(proc_swapped_bytes(root, 200, &bytes), 0);
+	assert_int_equal(bytes, UINT64_C(123456) * 1024);
+
+	/* A process may call itself what it likes. */
+	make_file("200/status", "Name:\tVmSwap:\nVmSwap:\t0 kB\n");
+	assert_int_equal(proc_swapped_bytes(root, 200, &bytes), 0);
+	assert_int_equal(bytes, 0);
+}
+
+static void test_swapped_refused(void **state)
+{
+	char status[700];
+	uint64_t bytes = 77;
+
+	make_dir("201");
+	make_file("201/status", "Name:\tkthreadd\nState:\tS\n");
+	assert_int_equal(proc_swapped_bytes(root, 201, &bytes), -ENODATA);
+	make_file("201/status", "");
+	assert_int_equal(proc_swapped_bytes(root, 201, &bytes), -ENODATA);
+	make_file("201/status", "VmSwap:\t12 MB\n");
+	assert_int_equal(proc_swapped_bytes(root, 201, &bytes), -EBADMSG);
+	make_file("201/status", "VmSwap:\tlots kB\n");
+	assert_int_equal(proc_swapped_bytes(root, 201, &bytes), -EBADMSG);
+	make_file("201/status", "VmSwap:\t18446744073709551615 kB\n");
+	assert_int_equal(proc_swapped_bytes(root, 201, &bytes), -EBADMSG);
+	make_file("201/status", "VmSwap:\t12");
+	assert_int_equal(proc_swapped_bytes(root, 201, &bytes), -EBADMSG);
+
+	/* The middle of a line longer than the buffer is no new line. */
+	memset(status, 'x', sizeof(status));
+	strcpy(status + 255, "VmSwap:\t5 kB\n");
+	make_file("201/status", status);
+	assert_int_equal(proc_swapped_bytes(root, 201, &bytes), -ENODATA);
+
+	assert_int_equal(proc_swapped_bytes(root, 202, &bytes), -ESRCH);
+	assert_int_equal(bytes, 77);
+}
+
+/* The real thing, as far as it goes without KVM. */
+static void test_self(void **state)
+{
+	uint64_t bytes;
+	int fds[4];
+
+	assert_int_equal(proc_find_kvm_vms("/proc", getpid(), fds, 4), 0);
+	assert_int_equal(proc_swapped_bytes("/proc", getpid(), &bytes), 0);
+}
+
+int main(void)
+{
+#define FIXTURE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		FIXTURE(test_pid_file),	       FIXTURE(test_pid_file_refused),
+		FIXTURE(test_kvm_vms),	       FIXTURE(test_kvm_vms_none),
+		FIXTURE(test_swapped),	       FIXTURE(test_swapped_refused),
+		cmocka_unit_test(test_self),
+	};
+
+	return cmocka_run_group_tests_name("proc", tests, NULL, NULL);
+}
