@@ -23,7 +23,7 @@ static int run(int argc, char **argv)
 
 	/* A full disk must not look like success. */
 	if (fflush(stdout) != 0 && status == APFCTL_OK)
-		status = fail(APFCTL_FAILED, "cannot write: %m");
+		status = apfctl_fail(APFCTL_FAILED, "cannot write: %m");
 	return status;
 }
 
@@ -31,6 +31,6 @@ int main(int argc, char **argv)
 {
 	int status = run(argc, argv);
 
-	fail_report();
+	apfctl_fail_report();
 	return status;
 }

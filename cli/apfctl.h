@@ -17,7 +17,7 @@ struct verb;
 
 /*
  * Exit status; a promise to scripts. Functions said to return "an exit status"
- * return one of these and have called fail() unless it is APFCTL_OK. The texts
+ * return one of these and have called apfctl_fail() unless it is APFCTL_OK. The texts
  * are in exit_statuses[].
  */
 enum apfctl_exit {
@@ -57,16 +57,16 @@ struct apfctl {
 };
 
 /**
- * fail() - notes why the program does not go on; the last note counts
+ * apfctl_fail() - notes why the program does not go on; the last note counts
  *
- * Said by fail_report() at the very end, when the terminal is as it was.
+ * Said by apfctl_fail_report() at the very end, when the terminal is as it was.
  *
  * @status: exit status to end with
- * Return: @status, so that a caller can return fail(...).
+ * Return: @status, so that a caller can return apfctl_fail(...).
  */
-int fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int apfctl_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Writes the note, if there is one, to standard error. */
-void fail_report(void);
+void apfctl_fail_report(void);
 
 #endif

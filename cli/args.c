@@ -71,7 +71,7 @@ static int refuse_value(enum option_id id, const char *value, const char *cause)
 {
 	_cleanup_free_ char *printable = text_printable(value);
 
-	return fail(APFCTL_USAGE, "--%s '%s': %s", options[id].name, printable ?: "", cause);
+	return apfctl_fail(APFCTL_USAGE, "--%s '%s': %s", options[id].name, printable ?: "", cause);
 }
 
 /* Takes in one option; returns an exit status. */
@@ -98,7 +98,7 @@ static int take_option(struct apfctl *ctl, enum option_id id, const char *value)
 			return refuse_value(id, value, cause ?: "not a list of vCPUs");
 		}
 		if (r < 0)
-			return fail(APFCTL_FAILED, "out of memory");
+			return apfctl_fail(APFCTL_FAILED, "out of memory");
 		break;
 	case OPTION_INTERVAL:
 		r = parse_interval(value, &ctl->interval_usec);
@@ -128,18 +128,18 @@ static int refuse_option(char **argv)
 	const char *word = argv[optind - 1];
 
 	if (optopt > 0 && optopt < OPTION_BASE)
-		return fail(APFCTL_USAGE, "unknown option '-%c'; see apfctl --help",
-			    optopt >= ' ' && optopt < 0x7f ? optopt : '?');
+		return apfctl_fail(APFCTL_USAGE, "unknown option '-%c'; see apfctl --help",
+				   optopt >= ' ' && optopt < 0x7f ? optopt : '?');
 
 	printable = text_printable(word);
 	if (optopt >= OPTION_BASE)
-		return fail(APFCTL_USAGE, "'%s': --%s takes no value; see apfctl --help",
-			    printable ?: "", options[optopt - OPTION_BASE].name);
+		return apfctl_fail(APFCTL_USAGE, "'%s': --%s takes no value; see apfctl --help",
+				   printable ?: "", options[optopt - OPTION_BASE].name);
 
 	name = strndup(word + 2, strcspn(word + 2, "="));
 	near = name ? near_options(name) : NULL;
-	return fail(APFCTL_USAGE, "unknown option '%s'%s; see apfctl --help", printable ?: "",
-		    near ?: "");
+	return apfctl_fail(APFCTL_USAGE, "unknown option '%s'%s; see apfctl --help",
+			   printable ?: "", near ?: "");
 }
 
 /* "enable, disable and set": the verbs that take option @id. */
@@ -176,8 +176,9 @@ static int check_options(const struct verb *verb, unsigned int given)
 		    (verb->options & OPTION_BIT(id)))
 			continue;
 		takers = verbs_taking(id);
-		return fail(APFCTL_USAGE, "%s: --%s is only for %s; see apfctl %s --help",
-			    verb->name, options[id].name, takers ?: "other verbs", verb->name);
+		return apfctl_fail(APFCTL_USAGE, "%s: --%s is only for %s; see apfctl %s --help",
+				   verb->name, options[id].name, takers ?: "other verbs",
+				   verb->name);
 	}
 	return APFCTL_OK;
 }
@@ -187,8 +188,8 @@ static int refuse_verb(const char *word)
 	_cleanup_free_ char *printable = text_printable(word);
 	_cleanup_free_ char *near = near_verbs(word);
 
-	return fail(APFCTL_USAGE, "unknown verb '%s'%s; see apfctl --help", printable ?: "",
-		    near ?: "");
+	return apfctl_fail(APFCTL_USAGE, "unknown verb '%s'%s; see apfctl --help", printable ?: "",
+			   near ?: "");
 }
 
 static int check_args(struct apfctl *ctl, int n_given)
@@ -197,18 +198,20 @@ static int check_args(struct apfctl *ctl, int n_given)
 	size_t n = verb_count_args(ctl->verb);
 
 	if ((size_t)n_given < n)
-		return fail(APFCTL_USAGE, "%s: %s is missing; usage: apfctl %s", ctl->verb->name,
-			    ctl->verb->args[n_given].name, synopsis ?: "");
+		return apfctl_fail(APFCTL_USAGE, "%s: %s is missing; usage: apfctl %s",
+				   ctl->verb->name, ctl->verb->args[n_given].name, synopsis ?: "");
 	if ((size_t)n_given > n) {
 		_cleanup_free_ char *printable = text_printable(ctl->args[n]);
 
-		return fail(APFCTL_USAGE, "%s: '%s' is one argument too many; usage: apfctl %s",
-			    ctl->verb->name, printable ?: "", synopsis ?: "");
+		return apfctl_fail(APFCTL_USAGE,
+				   "%s: '%s' is one argument too many; usage: apfctl %s",
+				   ctl->verb->name, printable ?: "", synopsis ?: "");
 	}
 	for (size_t i = 0; i < n; i++)
 		if (ctl->args[i][0] == '\0')
-			return fail(APFCTL_USAGE, "%s: %s is empty; usage: apfctl %s",
-				    ctl->verb->name, ctl->verb->args[i].name, synopsis ?: "");
+			return apfctl_fail(APFCTL_USAGE, "%s: %s is empty; usage: apfctl %s",
+					   ctl->verb->name, ctl->verb->args[i].name,
+					   synopsis ?: "");
 	return APFCTL_OK;
 }
 
@@ -257,9 +260,9 @@ int args_parse(int argc, char **argv, struct apfctl *ctl, bool *ret_done)
 		if (c == '?')
 			return refuse_option(argv);
 		if (c == ':')
-			return fail(APFCTL_USAGE, "--%s needs a value, %s; see apfctl --help",
-				    options[option_of(optopt)].name,
-				    options[option_of(optopt)].arg);
+			return apfctl_fail(
+				APFCTL_USAGE, "--%s needs a value, %s; see apfctl --help",
+				options[option_of(optopt)].name, options[option_of(optopt)].arg);
 		id = option_of(c);
 		given |= OPTION_BIT(id);
 		status = take_option(ctl, id, optarg);
@@ -286,7 +289,7 @@ int args_parse(int argc, char **argv, struct apfctl *ctl, bool *ret_done)
 		return APFCTL_OK;
 	}
 	if (!ctl->verb)
-		return fail(APFCTL_USAGE, "a verb is missing; see apfctl --help");
+		return apfctl_fail(APFCTL_USAGE, "a verb is missing; see apfctl --help");
 	status = check_options(ctl->verb, given);
 	if (status != APFCTL_OK)
 		return status;

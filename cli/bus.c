@@ -92,25 +92,25 @@ static int fail_call(struct apfctl *ctl, const char *subject, const sd_bus_error
 	size_t len;
 
 	if (!cause || !what)
-		return fail(APFCTL_FAILED, "out of memory");
+		return apfctl_fail(APFCTL_FAILED, "out of memory");
 
 	/* The daemon's sentence becomes a part of ours. */
 	len = strlen(cause);
 	while (len > 0 && (cause[len - 1] == '.' || cause[len - 1] == '\n'))
 		cause[--len] = '\0';
-	return fail(failure->status, "%s%s%s: %s%s%s", ctl->verb->name, what[0] ? " " : "", what,
-		    cause, failure->remedy ? "; " : "", failure->remedy ?: "");
+	return apfctl_fail(failure->status, "%s%s%s: %s%s%s", ctl->verb->name, what[0] ? " " : "",
+			   what, cause, failure->remedy ? "; " : "", failure->remedy ?: "");
 }
 
 static int fail_message(struct apfctl *ctl, const char *what, const char *bad, int r)
 {
 	if (r == -EBADMSG && bad)
-		return fail(APFCTL_FAILED,
-			    "%s: apfd does not tell '%s' of %s as expected; "
-			    "are apfd and apfctl (%s) of the same version?",
-			    ctl->verb->name, bad, what, APF_VERSION);
-	return fail(APFCTL_FAILED, "%s: cannot read what apfd tells of %s: %s", ctl->verb->name,
-		    what, strerror(-r));
+		return apfctl_fail(APFCTL_FAILED,
+				   "%s: apfd does not tell '%s' of %s as expected; "
+				   "are apfd and apfctl (%s) of the same version?",
+				   ctl->verb->name, bad, what, APF_VERSION);
+	return apfctl_fail(APFCTL_FAILED, "%s: cannot read what apfd tells of %s: %s",
+			   ctl->verb->name, what, strerror(-r));
 }
 
 int bus_open(struct apfctl *ctl)
@@ -121,9 +121,10 @@ int bus_open(struct apfctl *ctl)
 		return APFCTL_OK;
 	r = sd_bus_open_system(&ctl->bus);
 	if (r < 0)
-		return fail(r == -EACCES || r == -EPERM ? APFCTL_NOT_ALLOWED : APFCTL_MISSING,
-			    "%s: cannot reach the system bus: %s; is D-Bus running?",
-			    ctl->verb->name, strerror(-r));
+		return apfctl_fail(r == -EACCES || r == -EPERM ? APFCTL_NOT_ALLOWED
+							       : APFCTL_MISSING,
+				   "%s: cannot reach the system bus: %s; is D-Bus running?",
+				   ctl->verb->name, strerror(-r));
 	return APFCTL_OK;
 }
 
@@ -138,8 +139,8 @@ static int new_call(struct apfctl *ctl, const char *path, const char *interface,
 		return status;
 	r = sd_bus_message_new_method_call(ctl->bus, ret_m, BUS_NAME, path, interface, member);
 	if (r < 0)
-		return fail(APFCTL_FAILED, "%s: cannot make a D-Bus message: %s", ctl->verb->name,
-			    strerror(-r));
+		return apfctl_fail(APFCTL_FAILED, "%s: cannot make a D-Bus message: %s",
+				   ctl->verb->name, strerror(-r));
 	return APFCTL_OK;
 }
 
@@ -166,10 +167,10 @@ int bus_find_vm(struct apfctl *ctl, const char *vm, char **ret_path)
 		return status;
 	r = sd_bus_message_append(m, "s", vm);
 	if (r == -EINVAL)
-		return fail(APFCTL_USAGE, "%s: the VM's name is not UTF-8", ctl->verb->name);
+		return apfctl_fail(APFCTL_USAGE, "%s: the VM's name is not UTF-8", ctl->verb->name);
 	if (r < 0)
-		return fail(APFCTL_FAILED, "%s: cannot make a D-Bus message: %s", ctl->verb->name,
-			    strerror(-r));
+		return apfctl_fail(APFCTL_FAILED, "%s: cannot make a D-Bus message: %s",
+				   ctl->verb->name, strerror(-r));
 	status = call(ctl, m, vm, 0, &reply);
 	if (status != APFCTL_OK)
 		return status;
@@ -178,7 +179,7 @@ int bus_find_vm(struct apfctl *ctl, const char *vm, char **ret_path)
 		return fail_message(ctl, "the VM", NULL, r);
 	*ret_path = strdup(path);
 	if (!*ret_path)
-		return fail(APFCTL_FAILED, "out of memory");
+		return apfctl_fail(APFCTL_FAILED, "out of memory");
 	return APFCTL_OK;
 }
 
@@ -193,8 +194,8 @@ static int get_all(struct apfctl *ctl, const char *path, const char *interface, 
 		return status;
 	r = sd_bus_message_append(m, "s", interface);
 	if (r < 0)
-		return fail(APFCTL_FAILED, "%s: cannot make a D-Bus message: %s", ctl->verb->name,
-			    strerror(-r));
+		return apfctl_fail(APFCTL_FAILED, "%s: cannot make a D-Bus message: %s",
+				   ctl->verb->name, strerror(-r));
 	return call(ctl, m, subject, 0, ret_reply);
 }
 
@@ -311,7 +312,7 @@ int bus_set_state(struct apfctl *ctl, const char *name, const char *path, const 
 	int r, status;
 
 	if (!target)
-		return fail(APFCTL_FAILED, "out of memory");
+		return apfctl_fail(APFCTL_FAILED, "out of memory");
 	status = new_call(ctl, path, VM_INTERFACE, "SetState", &m);
 	if (status != APFCTL_OK)
 		return status;
@@ -321,8 +322,8 @@ int bus_set_state(struct apfctl *ctl, const char *name, const char *path, const 
 	if (r >= 0)
 		r = sd_bus_message_set_allow_interactive_authorization(m, ctl->ask_password);
 	if (r < 0)
-		return fail(APFCTL_FAILED, "%s: cannot make a D-Bus message: %s", ctl->verb->name,
-			    strerror(-r));
+		return apfctl_fail(APFCTL_FAILED, "%s: cannot make a D-Bus message: %s",
+				   ctl->verb->name, strerror(-r));
 	polkit_agent_start(ctl);
 	return call(ctl, m, target, CHANGE_TIMEOUT_USEC, &reply);
 }

@@ -8,7 +8,7 @@
 /* One for the process, like the standard error it is meant for. */
 static char *note;
 
-int fail(int status, const char *format, ...)
+int apfctl_fail(int status, const char *format, ...)
 {
 	char *text = NULL;
 	va_list args;
@@ -22,7 +22,7 @@ int fail(int status, const char *format, ...)
 	return status;
 }
 
-void fail_report(void)
+void apfctl_fail_report(void)
 {
 	if (!note)
 		return;

@@ -235,7 +235,7 @@ int json_print(struct json_object *object, bool one_line)
 	const char *text = object ? json_object_to_json_string_ext(object, flags) : NULL;
 
 	if (!text)
-		return fail(APFCTL_FAILED, "out of memory");
+		return apfctl_fail(APFCTL_FAILED, "out of memory");
 	puts(text);
 	return APFCTL_OK;
 }

@@ -157,7 +157,6 @@ static void print_cell(FILE *file, const struct term *term, const struct table_c
 		fprintf(file, "%*s", (int)padding, "");
 	fprintf(file, "%s%s%s", term_style(term, cell->style), cell->text,
 		term_style_end(term, cell->style));
-	/* No blanks at the end of a line: people copy and compare these. */
 	if (!last)
 		fprintf(file, "%*s", (int)(column->right ? 0 : padding) + GAP, "");
 }
@@ -167,7 +166,8 @@ static int print_row(FILE *file, const struct term *term, const struct table *ta
 {
 	size_t last = table->n_columns;
 
-	while (last > 0 && widths[last - 1] == 0)
+	/* No blanks at the end of a line: people copy and compare these. */
+	while (last > 0 && (widths[last - 1] == 0 || cells[last - 1].columns == 0))
 		last--;
 
 	for (size_t i = 0; i < last; i++) {

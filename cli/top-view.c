@@ -55,10 +55,10 @@ static int table_show(struct apfctl *ctl, const struct top_sample *sample)
 	_cleanup_(table_freep) struct table *table = new_table(sample);
 
 	if (!table)
-		return fail(APFCTL_FAILED, "out of memory");
+		return apfctl_fail(APFCTL_FAILED, "out of memory");
 	print_title(stdout, sample);
 	if (table_print(table, stdout, &ctl->term, sample->vms.n) < 0)
-		return fail(APFCTL_FAILED, "out of memory");
+		return apfctl_fail(APFCTL_FAILED, "out of memory");
 	putchar('\n');
 	return APFCTL_OK;
 }
@@ -92,14 +92,14 @@ static int screen_show(struct apfctl *ctl, const struct top_sample *sample)
 	if (!file || !table) {
 		if (file)
 			fclose(file);
-		return fail(APFCTL_FAILED, "out of memory");
+		return apfctl_fail(APFCTL_FAILED, "out of memory");
 	}
 	print_title(file, sample);
 	r = table_print(table, file, &ctl->term, n_shown);
 	if (n_shown < sample->vms.n)
 		fprintf(file, "and %zu more\n", sample->vms.n - n_shown);
 	if (fclose(file) != 0 || r < 0)
-		return fail(APFCTL_FAILED, "out of memory");
+		return apfctl_fail(APFCTL_FAILED, "out of memory");
 
 	/* Each line clears what it does not cover: no flicker, no remains. */
 	fputs("\033[H", stdout);
@@ -126,12 +126,12 @@ static int json_show(struct apfctl *ctl, const struct top_sample *sample)
 	_cleanup_(json_putp) struct json_object *array = json_object_new_array();
 
 	if (!object || !array || json_add_uint(object, "now_usec", sample->now_usec) < 0)
-		return fail(APFCTL_FAILED, "out of memory");
+		return apfctl_fail(APFCTL_FAILED, "out of memory");
 	for (size_t i = 0; i < sample->vms.n; i++)
 		if (json_append(array, json_vm(&sample->vms.vms[i])) < 0)
-			return fail(APFCTL_FAILED, "out of memory");
+			return apfctl_fail(APFCTL_FAILED, "out of memory");
 	if (json_add(object, "vms", TAKE_PTR(array)) < 0)
-		return fail(APFCTL_FAILED, "out of memory");
+		return apfctl_fail(APFCTL_FAILED, "out of memory");
 	return json_print(object, true);
 }
 

@@ -24,7 +24,7 @@ static int print_json(const struct vm_list *list)
 
 	for (size_t i = 0; array && i < list->n; i++)
 		if (json_append(array, json_vm(&list->vms[i])) < 0)
-			return fail(APFCTL_FAILED, "out of memory");
+			return apfctl_fail(APFCTL_FAILED, "out of memory");
 	return json_print(array, false);
 }
 
@@ -83,11 +83,11 @@ int verb_list(struct apfctl *ctl)
 
 	table = table_new(columns, ELEMENTSOF(columns));
 	if (!table)
-		return fail(APFCTL_FAILED, "out of memory");
+		return apfctl_fail(APFCTL_FAILED, "out of memory");
 	for (size_t i = 0; i < list.n; i++)
 		add_row(table, &list.vms[i]);
 	if (table_print(table, stdout, &ctl->term, list.n) < 0)
-		return fail(APFCTL_FAILED, "out of memory");
+		return apfctl_fail(APFCTL_FAILED, "out of memory");
 	fflush(stdout);
 	print_notes(&host, &list);
 	return APFCTL_OK;

@@ -36,6 +36,6 @@ int verb_set(struct apfctl *ctl)
 
 	word = text_printable(ctl->args[1]);
 	near = near_states(ctl->args[1]);
-	return fail(APFCTL_USAGE, "set: '%s' is no state%s; use off, pv or on", word ?: "",
-		    near ?: "");
+	return apfctl_fail(APFCTL_USAGE, "set: '%s' is no state%s; use off, pv or on", word ?: "",
+			   near ?: "");
 }

@@ -225,8 +225,8 @@ int verb_status(struct apfctl *ctl)
 	for (size_t i = 0; i < n_findings; i++)
 		print_field(ctl, "Note", STYLE_WARN, findings[i].text);
 	if (have_vcpus && print_vcpus(ctl, &vcpus) < 0)
-		return fail(APFCTL_FAILED, "out of memory");
+		return apfctl_fail(APFCTL_FAILED, "out of memory");
 	if (print_histogram(ctl, &vm) < 0)
-		return fail(APFCTL_FAILED, "out of memory");
+		return apfctl_fail(APFCTL_FAILED, "out of memory");
 	return APFCTL_OK;
 }

@@ -61,7 +61,7 @@ static int look(struct top *top)
 	status = top->view->show(top->ctl, &top->sample);
 	/* A reader at the other end of a pipe wants each look when it was made. */
 	if (status == APFCTL_OK && fflush(stdout) != 0)
-		status = fail(APFCTL_FAILED, "cannot write: %m");
+		status = apfctl_fail(APFCTL_FAILED, "cannot write: %m");
 	top->n_shown++;
 	return status;
 }
@@ -167,6 +167,6 @@ int verb_top(struct apfctl *ctl)
 		top.view->end(ctl);
 	vm_list_clear(&top.sample.vms);
 	if (r < 0 && top.status == APFCTL_OK)
-		return fail(APFCTL_FAILED, "top: %s", strerror(-r));
+		return apfctl_fail(APFCTL_FAILED, "top: %s", strerror(-r));
 	return top.status;
 }
