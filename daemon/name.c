@@ -88,6 +88,12 @@ unsigned int name_distance(const char *a, const char *b)
 	return rows[len_a % 3][len_b];
 }
 
+/* Nearer first; equally near ones as people sort them. */
+static bool nearer(const char *a, unsigned int distance_a, const char *b, unsigned int distance_b)
+{
+	return distance_a != distance_b ? distance_a < distance_b : strverscmp(a, b) < 0;
+}
+
 int name_near(const char *wanted, const char *const *names, size_t n_names, char **ret_text)
 {
 	struct {
@@ -111,7 +117,8 @@ int name_near(const char *wanted, const char *const *names, size_t n_names, char
 			d = limit;
 		if (d > limit)
 			continue;
-		for (at = n_best; at > 0 && best[at - 1].distance > d; at--)
+		for (at = n_best;
+		     at > 0 && nearer(names[i], d, best[at - 1].name, best[at - 1].distance); at--)
 			if (at < NEAR_MAX)
 				best[at] = best[at - 1];
 		if (at == NEAR_MAX)
