@@ -58,6 +58,12 @@ static const struct bus_failure failures[] = {
 	{ SD_BUS_ERROR_NO_REPLY, APFCTL_FAILED, "apfd did not answer", "see 'journalctl -u apfd'" },
 	{ SD_BUS_ERROR_TIMEOUT, APFCTL_FAILED, "apfd did not answer in time",
 	  "see 'journalctl -u apfd'" },
+	{ SD_BUS_ERROR_DISCONNECTED, APFCTL_MISSING, "the system bus closed the connection",
+	  "is D-Bus running?" },
+	{ "System.Error.ENOTCONN", APFCTL_MISSING, "the system bus closed the connection",
+	  "is D-Bus running?" },
+	{ "System.Error.ECONNRESET", APFCTL_MISSING, "the system bus closed the connection",
+	  "is D-Bus running?" },
 	{ SD_BUS_ERROR_UNKNOWN_METHOD, APFCTL_FAILED, "apfd does not know this",
 	  "are apfd and apfctl of the same version?" },
 	{ SD_BUS_ERROR_UNKNOWN_INTERFACE, APFCTL_FAILED, "apfd does not know this",
@@ -89,6 +95,7 @@ static int fail_call(struct apfctl *ctl, const char *subject, const sd_bus_error
 	const char *text = failure->cause ?: error->message ?: strerror(-r);
 	_cleanup_free_ char *cause = text_printable(text);
 	_cleanup_free_ char *what = text_printable(subject);
+	const char *separator = "; ";
 	size_t len;
 
 	if (!cause || !what)
@@ -98,8 +105,11 @@ static int fail_call(struct apfctl *ctl, const char *subject, const sd_bus_error
 	len = strlen(cause);
 	while (len > 0 && (cause[len - 1] == '.' || cause[len - 1] == '\n'))
 		cause[--len] = '\0';
+	/* "... did you mean web1? 'apfctl list' ..." */
+	if (len > 0 && cause[len - 1] == '?')
+		separator = " ";
 	return apfctl_fail(failure->status, "%s%s%s: %s%s%s", ctl->verb->name, what[0] ? " " : "",
-			   what, cause, failure->remedy ? "; " : "", failure->remedy ?: "");
+			   what, cause, failure->remedy ? separator : "", failure->remedy ?: "");
 }
 
 static int fail_message(struct apfctl *ctl, const char *what, const char *bad, int r)

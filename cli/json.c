@@ -55,6 +55,18 @@ int json_add_bool(struct json_object *object, const char *key, bool value)
 	return json_add(object, key, json_object_new_boolean(value));
 }
 
+/* A figure that is sent as 0 where there is none: null then. */
+static int json_add_known(struct json_object *object, bool known, const char *key, uint64_t value)
+{
+	return known ? json_add_uint(object, key, value) : json_add_null(object, key);
+}
+
+static int json_add_known_double(struct json_object *object, bool known, const char *key,
+				 double value)
+{
+	return known ? json_add_double(object, key, value) : json_add_null(object, key);
+}
+
 static struct json_object *json_counters(const uint64_t counters[_COUNTER_MAX])
 {
 	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
@@ -97,28 +109,19 @@ static int add_vm(struct json_object *object, const struct vm *vm)
 
 	r |= json_add_string(object, "name", vm->name);
 	r |= json_add_string(object, "uuid", vm->uuid);
-	if (vm->libvirt_id >= 0)
-		r |= json_add_uint(object, "libvirt_id", (uint64_t)vm->libvirt_id);
-	else
-		r |= json_add_null(object, "libvirt_id");
-	if (vm->pid > 0)
-		r |= json_add_uint(object, "pid", vm->pid);
-	else
-		r |= json_add_null(object, "pid");
+	r |= json_add_known(object, vm->libvirt_id >= 0, "libvirt_id", (uint64_t)vm->libvirt_id);
+	r |= json_add_known(object, vm->pid > 0, "pid", vm->pid);
 	r |= json_add_bool(object, "watched", vm->watched);
-	if (vm->watched)
-		r |= json_add_uint(object, "since_usec", vm->since_usec);
-	else
-		r |= json_add_null(object, "since_usec");
+	r |= json_add_known(object, vm->watched, "since_usec", vm->since_usec);
 	r |= json_add_string(object, "state", vm->state);
 	r |= json_add(object, "vcpu_states", json_strings(vm->vcpu_states));
-	r |= json_add_uint(object, "swapped_bytes", vm->swapped_bytes);
-	r |= json_add_uint(object, "outstanding_pages", vm->outstanding_pages);
-	r |= json_add_double(object, "async_swapins_per_sec", vm->async_per_sec);
-	r |= json_add_double(object, "sync_swapins_per_sec", vm->sync_per_sec);
-	r |= json_add_uint(object, "latency_p50_usec", vm->p50_usec);
-	r |= json_add_uint(object, "latency_p95_usec", vm->p95_usec);
-	r |= json_add_double(object, "stall_ratio", vm->stall_ratio);
+	r |= json_add_known(object, vm_knows_swapped(vm), "swapped_bytes", vm->swapped_bytes);
+	r |= json_add_known(object, vm->watched, "outstanding_pages", vm->outstanding_pages);
+	r |= json_add_known_double(object, vm->watched, "async_swapins_per_sec", vm->async_per_sec);
+	r |= json_add_known_double(object, vm->watched, "sync_swapins_per_sec", vm->sync_per_sec);
+	r |= json_add_known(object, vm->watched, "latency_p50_usec", vm->p50_usec);
+	r |= json_add_known(object, vm->watched, "latency_p95_usec", vm->p95_usec);
+	r |= json_add_known_double(object, vm->watched, "stall_ratio", vm->stall_ratio);
 	return r;
 }
 
@@ -217,7 +220,13 @@ struct json_object *json_status(const struct host *host, const struct vm *vm,
 	if (!object)
 		return NULL;
 	r |= add_vm(object, vm);
-	r |= add_histograms(object, vm->counters, &vm->async, &vm->sync);
+	if (vm->watched) {
+		r |= add_histograms(object, vm->counters, &vm->async, &vm->sync);
+	} else {
+		r |= json_add_null(object, "counters");
+		r |= json_add_null(object, "async_histogram_log2_usec");
+		r |= json_add_null(object, "sync_histogram_log2_usec");
+	}
 	if (vcpus)
 		r |= json_add(object, "vcpus", json_vcpus(vcpus));
 	else

@@ -29,10 +29,16 @@ static struct table *new_table(const struct top_sample *sample)
 
 		table_add(table, vm_label(vm));
 		table_add_styled(table, style_of_state(vm->state), vm->state);
-		table_add(table, format_bytes(text, vm->swapped_bytes));
+		table_add(table,
+			  vm_knows_swapped(vm) ? format_bytes(text, vm->swapped_bytes) : "-");
+		if (!vm->watched) {
+			for (unsigned int n = 0; n < 5; n++)
+				table_add(table, "-");
+			continue;
+		}
 		table_add(table, format_rate(text, vm->async_per_sec));
 		table_add(table, format_rate(text, vm->sync_per_sec));
-		table_add(table, vm->p50_usec > 0 ? format_usec(text, vm->p50_usec) : "-");
+		table_add(table, vm->p95_usec > 0 ? format_usec(text, vm->p50_usec) : "-");
 		table_add(table, vm->p95_usec > 0 ? format_usec(text, vm->p95_usec) : "-");
 		table_add(table, format_share(text, vm->stall_ratio));
 	}

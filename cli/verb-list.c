@@ -38,8 +38,11 @@ static void add_row(struct table *table, const struct vm *vm)
 	else
 		table_add(table, "-");
 	table_add_styled(table, style_of_state(vm->state), vm->state);
-	table_addf(table, "%zu", strv_length(vm->vcpu_states));
-	table_add(table, format_bytes(bytes, vm->swapped_bytes));
+	if (vm->watched)
+		table_addf(table, "%zu", strv_length(vm->vcpu_states));
+	else
+		table_add(table, "-");
+	table_add(table, vm_knows_swapped(vm) ? format_bytes(bytes, vm->swapped_bytes) : "-");
 	if (vm->pid > 0)
 		table_addf(table, "%u", vm->pid);
 	else

@@ -75,10 +75,29 @@ static void print_since(const struct apfctl *ctl, const struct vm *vm)
 	print_fieldf(ctl, "Watched", "since %s (%s)", date, age);
 }
 
+/* What apf_host counted; nothing of it is known while the VM is not watched. */
+static void print_figures(const struct apfctl *ctl, const struct vm *vm)
+{
+	uint64_t swapins = counters_swapins(vm->counters);
+	char a[FORMAT_MAX], b[FORMAT_MAX];
+
+	print_fieldf(ctl, "Waiting for", "%u pages", vm->outstanding_pages);
+	print_fieldf(ctl, "Swap-ins", "%s/s asynchronous, %s/s synchronous",
+		     format_rate(a, vm->async_per_sec), format_rate(b, vm->sync_per_sec));
+	if (swapins > 0)
+		print_fieldf(
+			ctl, "", "%" PRIu64 " in total, %s of them asynchronous", swapins,
+			format_share(a, (double)vm->counters[COUNTER_READY] / (double)swapins));
+	if (vm->p95_usec > 0)
+		print_fieldf(ctl, "Latency", "p50 %s, p95 %s", format_usec(a, vm->p50_usec),
+			     format_usec(b, vm->p95_usec));
+	print_fieldf(ctl, "Stall ratio", "%s, %s in total", format_share(a, vm->stall_ratio),
+		     format_nsec(b, vm->counters[COUNTER_SYNC_STALL_NSEC]));
+}
+
 static void print_summary(const struct apfctl *ctl, const struct host *host, const struct vm *vm)
 {
-	char a[FORMAT_MAX], b[FORMAT_MAX];
-	uint64_t swapins = counters_swapins(vm->counters);
+	char a[FORMAT_MAX];
 
 	print_field(ctl, "VM", STYLE_HEADER, vm_label(vm));
 	print_field(ctl, "UUID", STYLE_NONE, vm->uuid);
@@ -88,18 +107,10 @@ static void print_summary(const struct apfctl *ctl, const struct host *host, con
 		print_fieldf(ctl, "PID", "%u", vm->pid);
 	print_field(ctl, "State", style_of_state(vm->state), vm->state);
 	print_since(ctl, vm);
-	print_field(ctl, "Swapped", STYLE_NONE, format_bytes(a, vm->swapped_bytes));
-	print_fieldf(ctl, "Waiting for", "%u pages", vm->outstanding_pages);
-	print_fieldf(ctl, "Swap-ins", "%s/s asynchronous, %s/s synchronous",
-		     format_rate(a, vm->async_per_sec), format_rate(b, vm->sync_per_sec));
-	if (swapins > 0)
-		print_fieldf(
-			ctl, "", "%" PRIu64 " in total, %s of them asynchronous", swapins,
-			format_share(a, (double)vm->counters[COUNTER_READY] / (double)swapins));
-	print_fieldf(ctl, "Latency", "p50 %s, p95 %s", format_usec(a, vm->p50_usec),
-		     format_usec(b, vm->p95_usec));
-	print_fieldf(ctl, "Stall ratio", "%s, %s in total", format_share(a, vm->stall_ratio),
-		     format_nsec(b, vm->counters[COUNTER_SYNC_STALL_NSEC]));
+	print_field(ctl, "Swapped", STYLE_NONE,
+		    vm_knows_swapped(vm) ? format_bytes(a, vm->swapped_bytes) : "not known");
+	if (vm->watched)
+		print_figures(ctl, vm);
 	print_fieldf(ctl, "Host", "apf_host %s%s%s, no-wait swap-in %s, nested guard %s",
 		     host->host_module, host->host_module_version[0] ? " " : "",
 		     host->host_module_version, host->nowait_swapin,

@@ -130,6 +130,12 @@ int vcpu_array_read(sd_bus_message *m, struct vcpu_array *array, const char **re
 /* The reply of GetManagedObjects(); the list is ordered by name, then UUID. */
 int vm_list_read(sd_bus_message *m, struct vm_list *list, const char **ret_bad);
 
+/* Whether SwappedBytes is a figure: without a process there is nothing to ask. */
+static inline bool vm_knows_swapped(const struct vm *vm)
+{
+	return vm->pid > 0;
+}
+
 /* Name to show: the name, the UUID where there is none. */
 const char *vm_label(const struct vm *vm);
 

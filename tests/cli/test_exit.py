@@ -29,6 +29,7 @@ def test_no_such_vm(run, apfd, args):
      ['web1 has no KVM descriptor; ']),
     ('org.apfd.Error.Failed', 'the module said: no memory', 1,
      ['the module said: no memory', 'journalctl -u apfd']),
+    ('org.apfd.Error.Failed', 'a question?', 1, ['a question? see ']),
     ('org.apfd.Error.InvalidState', "'on' is not known", 2, ["'on' is not known"]),
     ('org.freedesktop.DBus.Error.AccessDenied', 'polkit says no', 4,
      ['polkit says no', 'org.apfd.manage']),
@@ -66,6 +67,24 @@ def test_bus_missing(run, tmp_path):
     result = run('list', env={'DBUS_SYSTEM_BUS_ADDRESS': f'unix:path={tmp_path}/none'})
     assert (result.returncode, result.stdout) == (5, '')
     assert 'cannot reach the system bus' in result.stderr
+
+
+def test_bus_that_hangs_up(run, tmp_path):
+    import socket
+    import threading
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / 'bus'))
+        server.listen()
+
+        def hang_up():
+            server.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        result = run('list', env={'DBUS_SYSTEM_BUS_ADDRESS': f'unix:path={tmp_path}/bus'})
+        thread.join(timeout=10)
+    assert (result.returncode, result.stdout) == (5, '')
+    assert 'is D-Bus running?' in result.stderr
 
 
 def test_name_that_is_not_utf8(apfctl_path, environment, apfd):

@@ -10,7 +10,7 @@ def test_table(run, apfd):
     assert result.stdout.splitlines() == [
         'NAME  ID  STATE    VCPUS    SWAPPED   PID  UUID',
         f'web1   3  mixed        2  312.0 MiB  4242  {facts.WEB1["UUID"]}',
-        f'web2   -  unknown      0        0 B     -  {facts.WEB2["UUID"]}',
+        f'web2   -  unknown      -          -     -  {facts.WEB2["UUID"]}',
     ]
 
 

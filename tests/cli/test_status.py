@@ -98,7 +98,13 @@ def test_without_vcpu_figures(run, apfd, error):
     assert (result.returncode, result.stderr) == (0, '')
     assert fields(result.stdout)['Watched'] == 'no'
     assert 'VCPU' not in result.stdout
-    assert json.loads(run('status', 'web2', '--json').stdout)['vcpus'] is None
+    # What is not known is not shown as 0.
+    assert fields(result.stdout)['Swapped'] == 'not known'
+    assert not {'Waiting for', 'Swap-ins', 'Latency', 'Stall ratio'} & set(fields(result.stdout))
+    status = json.loads(run('status', 'web2', '--json').stdout)
+    assert {key: status[key] for key in facts.JSON_WEB2} == facts.JSON_WEB2
+    for key in ('vcpus', 'counters', 'async_histogram_log2_usec', 'sync_histogram_log2_usec'):
+        assert status[key] is None
 
 
 def vcpu(guest_apf='user', **counter_values):

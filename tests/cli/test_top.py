@@ -26,7 +26,7 @@ def test_piped_table(run, apfd):
         assert lines[1:] == [
             'NAME  STATE      SWAPPED  ASYNC/S  SYNC/S     P50     P95  STALLED',
             'web1  mixed    312.0 MiB      120     3.2  5.1 ms  8.2 ms    2.4 %',
-            'web2  unknown        0 B        0       0       -       -      0 %',
+            'web2  unknown          -        -       -       -       -        -',
         ]
     assert '\x1b' not in result.stdout
 

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0
+"""apfctl and the real apfd together, where apf_host is not loaded.
+
+libvirt's test driver stands in for the VMs: they have no process, so nothing is
+watched. What needs the module is tested in tests/lab/.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import time
+
+import pytest
+
+import facts
+
+WEB1, WEB2 = facts.WEB1['UUID'], facts.WEB2['UUID']
+NODE = '<node>' + ''.join(
+    f"<domain type='test'><name>{name}</name><uuid>{uuid}</uuid><memory>8192</memory>"
+    f'<vcpu>2</vcpu><os><type>hvm</type></os></domain>'
+    for name, uuid in (('web1', WEB1), ('web2', WEB2))) + '</node>'
+
+
+@pytest.fixture
+def real_apfd(apfctl_path, environment, bus, tmp_path, run):
+    if pathlib.Path('/sys/module/apf_host').exists():
+        pytest.skip('apf_host is loaded')
+    binary = pathlib.Path(os.environ.get('APFD', apfctl_path.parents[1] / 'daemon' / 'apfd'))
+    assert binary.is_file(), f'{binary} is not built; set APFD'
+    node = tmp_path / 'node.xml'
+    node.write_text(NODE)
+    with open(tmp_path / 'apfd.log', 'w', encoding='utf-8') as log:
+        process = subprocess.Popen([binary, f'--connect=test://{node}', f'--pid-dir={tmp_path}'],
+                                   env=environment, stdout=log, stderr=log)
+    try:
+        for _ in range(200):
+            result = run('list', '--json')
+            if result.returncode == 0 and len(json.loads(result.stdout)) == 2:
+                break
+            assert process.poll() is None, (tmp_path / 'apfd.log').read_text()
+            time.sleep(0.05)
+        else:
+            raise AssertionError('apfd does not show its VMs')
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def test_list(run, real_apfd):
+    vms = json.loads(run('list', '--json').stdout)
+    assert [(vm['name'], vm['uuid'], vm['watched'], vm['state'], vm['stall_ratio'])
+            for vm in vms] == [('web1', WEB1, False, 'unknown', None),
+                               ('web2', WEB2, False, 'unknown', None)]
+    result = run('list')
+    assert 'apf_host is not loaded' in result.stderr
+
+
+def test_status_by_name_uuid_and_id(run, real_apfd):
+    by_name = json.loads(run('status', 'web2', '--json').stdout)
+    assert by_name['uuid'] == WEB2
+    assert by_name['host']['host_module'] == 'absent'
+    assert [f['id'] for f in by_name['findings']] == ['module-absent']
+    for name in (WEB2, WEB2.upper(), str(by_name['libvirt_id'])):
+        assert json.loads(run('status', name, '--json').stdout)['uuid'] == WEB2
+
+
+def test_no_such_vm_gets_near_matches(run, real_apfd):
+    result = run('status', 'wbe1')
+    assert result.returncode == 3
+    assert 'web1' in result.stderr
+
+
+@pytest.mark.parametrize('args', [['enable', 'web1'], ['disable', 'web1', '--vcpu', '0'],
+                                  ['set', 'web1', 'pv']])
+def test_change_needs_the_module(run, real_apfd, args):
+    result = run(*args)
+    assert (result.returncode, result.stdout) == (5, '')
+    assert 'apf_host is not loaded; modprobe apf_host' in result.stderr
+
+
+def test_vm_that_has_ended(run, real_apfd, bus):
+    """The object is gone, as between two calls of one apfctl: what the bus then says."""
+    import dbus
+    import dbus.bus
+    connection = dbus.bus.BusConnection(bus.address)
+    with pytest.raises(dbus.DBusException) as error:
+        connection.call_blocking('org.apfd', '/org/apfd/vm/gone',
+                                 'org.freedesktop.DBus.Properties', 'GetAll', 's',
+                                 ['org.apfd.VM1'])
+    connection.close()
+    # The name bus.c takes for "the VM has ended".
+    assert error.value.get_dbus_name() == 'org.freedesktop.DBus.Error.UnknownObject'
+
+
+def test_top(run, real_apfd):
+    look = json.loads(run('top', '--json', '--count=1').stdout)
+    assert {vm['name'] for vm in look['vms']} == {'web1', 'web2'}
