@@ -32,15 +32,22 @@ enum {
 
 APF_DEFINE_CLEANUP(virDomainPtr, virDomainFree);
 
+/* struct callback_data - argument of libvirt's callbacks, one for each registration */
+struct callback_data {
+	struct virt *virt;
+	uint64_t serial;
+};
+
 /**
  * struct link - one connection, as the worker made it
  * @serial: counts connections; tells events of a dropped one apart
+ * @close_data: argument of on_close(), NULL if it is not registered
  */
 struct link {
 	uint64_t serial;
 	virConnectPtr conn;
 	int lifecycle_id;
-	bool has_close_cb;
+	struct callback_data *close_data;
 };
 
 /* What the worker is asked for. */
@@ -70,15 +77,6 @@ struct held_event {
 	STAILQ_ENTRY(held_event) queue;
 	struct virt_domain domain;
 	bool running;
-};
-
-/**
- * struct callback_data - argument of libvirt's callbacks, one for each
- * registration, freed by libvirt
- */
-struct callback_data {
-	struct virt *virt;
-	uint64_t serial;
 };
 
 struct virt {
@@ -334,9 +332,12 @@ static void link_close(struct link *link)
 	/* The callbacks hold references of the connection. */
 	if (link->lifecycle_id >= 0)
 		virConnectDomainEventDeregisterAny(link->conn, link->lifecycle_id);
-	if (link->has_close_cb)
+	if (link->close_data)
 		virConnectUnregisterCloseCallback(link->conn, on_close);
 	virConnectClose(link->conn);
+	/* libvirt calls on_close() with the lock held that unregistering takes. */
+	free(link->close_data);
+	link->close_data = NULL;
 	link->conn = NULL;
 }
 
@@ -369,13 +370,12 @@ static int link_open(struct virt *v, struct note *n)
 	data = callback_data_new(v, link->serial);
 	if (!data)
 		return -ENOMEM;
-	if (virConnectRegisterCloseCallback(link->conn, on_close, data, free) < 0) {
+	/* Without a free callback: drivers inside the library say yes and then forget it. */
+	if (virConnectRegisterCloseCallback(link->conn, on_close, data, NULL) < 0) {
 		free(data);
-		if (!last_error_is_no_support())
-			return fail_with_libvirt(n, "cannot register for its end");
-	} else {
-		link->has_close_cb = true;
+		return fail_with_libvirt(n, "cannot register for its end");
 	}
+	link->close_data = data;
 
 	/* Before the listing, so that nothing falls in between. */
 	data = callback_data_new(v, link->serial);
