@@ -16,8 +16,8 @@ MODULES = {"host-module": "apf_host", "guest-module": "apf_guest"}
 PARTS = (*MODULES, "userspace", "guest")
 NOT_SOURCE = {"build", ".git", "__pycache__", ".pytest_cache", "node_modules"}
 
-# Modules an L2 may need; its disk-less system has everything else built in.
-L2_MODULES = []
+# What an L2 needs for the agent's channel; its disk-less system has everything else built in.
+L2_MODULES = ["virtio_pci", "virtio_console"]
 
 
 def fingerprint(*folders):
@@ -175,7 +175,7 @@ class Build:
                 files["modules/apf_guest.ko"] = ko.read_bytes()
             make_initrd(self.image.tree, self.image.kver, L2_MODULES, files, self.initrd)
 
-        key = fingerprint(source) + (hashlib.sha256(ko.read_bytes()).hexdigest() if have_ko else "")
+        key = repr(L2_MODULES) + fingerprint(source) + (hashlib.sha256(ko.read_bytes()).hexdigest() if have_ko else "")
         self._once("guest", key, self.initrd, "the L2 initramfs", build)
 
     def install(self, host, parts=PARTS):

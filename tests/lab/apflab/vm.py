@@ -7,7 +7,7 @@ import time
 import uuid as uuidlib
 from xml.sax.saxutils import escape
 
-from .console import Shell
+from .console import Shell, ShellClosed
 from .errors import LabError, Timeout, VMDied
 
 KERNEL = "/boot/vmlinux-l2"
@@ -28,6 +28,7 @@ DOMAIN = """<domain type='kvm'>
   </os>
   <features><acpi/><apic/></features>
   {cpu}
+  <clock offset='utc'><timer name='hpet' present='no'/><timer name='kvmclock' present='yes'/></clock>
   <on_poweroff>destroy</on_poweroff>
   <on_reboot>destroy</on_reboot>
   <on_crash>destroy</on_crash>
@@ -35,7 +36,10 @@ DOMAIN = """<domain type='kvm'>
     <emulator>/usr/bin/qemu-system-x86_64</emulator>
     <controller type='usb' model='none'/>
     <serial type='file'><source path='/run/lab/{name}.console'/><target port='0'/></serial>
-    <serial type='unix'><source mode='bind' path='/run/lab/{name}.sock'/><target port='1'/></serial>
+    <channel type='unix'>
+      <source mode='bind' path='/run/lab/{name}.sock'/>
+      <target type='virtio' name='org.apfd.lab'/>
+    </channel>
     <memballoon model='none'/>
   </devices>
 </domain>
@@ -203,7 +207,10 @@ class VM:
             self._raise_dead()
 
     def _raise_dead(self):
-        self._running = False
+        try:
+            self._fetch()
+        finally:
+            self._running = False
         log = self.host.run(f"tail -n 5 /var/log/libvirt/qemu/{shlex.quote(self.name)}.log", check=False).stdout
         raise VMDied(f"{self.name} ended by itself; end of its console:\n"
                      + "\n".join(self.text().splitlines()[-40:]) + f"\n--- QEMU ---\n{log}")
@@ -279,7 +286,12 @@ class VM:
                 except Timeout:
                     if time.monotonic() > deadline:
                         raise
-        rc, out = self._shell.run(cmd, max(1, deadline - time.monotonic()), self._check)
+        try:
+            rc, out = self._shell.run(cmd, max(1, deadline - time.monotonic()), self._check)
+        except ShellClosed:
+            self.host.check()
+            self.host.wait_for(lambda: not self.alive(), 30, f"the end of {self.name}, whose channel closed")
+            self._raise_dead()
         if check and rc:
             raise LabError(f"{self.name} (L2): exit {rc}: {cmd}\n{out}")
         return rc, out

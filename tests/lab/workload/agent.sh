@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-# Commands from the lab, one per line on ttyS1: RUN <id> <base64>. The answer is a header
+# Commands from the lab, one per line on a virtio channel: RUN <id> <base64>. The answer is a header
 # with the exit code and the number of bytes, then the raw output. Each command runs beside
 # the loop, because a command that never ends must not block the next one.
-exec <>/dev/ttyS1 >&0
-stty raw -echo -iexten
+exec <>/dev/vport0p1 >&0 || exit
 
 answer() {
 	out=/run/agent.$1
@@ -18,7 +17,6 @@ answer() {
 	rm -f "$out" "$out.cmd"
 }
 
-printf 'APF-UP agent 0 0\n'
 while read -r word id command; do
 	[ "$word" = RUN ] && answer "$id" "$command" &
 done

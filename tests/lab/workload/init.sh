@@ -1,6 +1,6 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: GPL-2.0
-# Init of an L2: mounts, the agent on ttyS1, and the workload that the command line names.
+# Init of an L2: mounts, the agent, and the workload that the command line names.
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -12,6 +12,9 @@ mount -t tmpfs tmp /tmp
 mkdir -p /dev/shm
 export PATH=/bin HOME=/
 
+for m in $(cat /modules/order); do
+	insmod "/modules/$m"
+done
 (while :; do setsid sh /agent.sh; sleep 1; done) </dev/null >/dev/null 2>&1 &
 
 # apf.insmod="apf_guest pool=1": load our guest module before any load starts

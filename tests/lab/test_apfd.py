@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-2.0
+"""apfd and apfctl on a real host: libvirt, polkit, systemd and the module, together."""
+
+import json
+import re
+import time
+
+import pytest
+
+from apflab import VM
+from apflab.netlink import OFF, ON, PV, Netlink
+from apflab.trace import Trace, tokens
+
+LOAD = "-f 4 -w 1 -m 220 -t 0"
+
+
+@pytest.fixture(scope="module")
+def nl(host):
+    nl = Netlink(host).load()
+    host.run("systemctl restart apfd")
+    yield nl
+    host.run("systemctl stop apfd; rmmod apf_host", check=False, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def guest(host, nl):
+    with VM(host, "web-1", vcpus=2, workload=LOAD) as vm:
+        vm.wait_ready()
+        yield vm
+
+
+@pytest.fixture
+def web(host, nl, guest):
+    """The guest, watched by apfd, all gates on."""
+    if not nl.loaded():
+        nl.load()
+    host.run("systemctl start apfd libvirtd.socket")
+    host.wait_for(lambda: watched(host), 30, "apfd to watch the VM")
+    host.run("apfctl enable web-1")
+    return guest
+
+
+def apfctl(host, args, user=None):
+    return host.run(f"apfctl {args}", check=False, user=user, timeout=60)
+
+
+def status(host, name="web-1"):
+    return json.loads(host.run(f"apfctl --json status {name}").stdout)
+
+
+def watched(host, name="web-1"):
+    r = apfctl(host, f"--json status {name}")
+    return r.rc == 0 and json.loads(r.stdout)["watched"]
+
+
+def started_by_vcpu(host, seconds=4):
+    """How many asynchronous faults KVM itself says it started, per vCPU id."""
+    time.sleep(1)
+    with Trace(host) as trace:
+        time.sleep(seconds)
+    found = [t & 0xfff for t in tokens(trace.events(), "kvm_async_pf_not_present")]
+    return {vcpu: found.count(vcpu) for vcpu in (0, 1)}
+
+
+def test_list_knows_the_vm(host, web):
+    rows = json.loads(host.run("apfctl --json list").stdout)
+    assert [(r["name"], r["uuid"], r["pid"], r["state"], r["watched"]) for r in rows] == \
+        [("web-1", web.uuid, web.pid, "on", True)]
+    libvirt_id = host.run("virsh -q domid web-1").stdout.strip()
+    assert rows[0]["libvirt_id"] == int(libvirt_id)
+    for name in ("web-1", web.uuid, web.uuid.upper(), libvirt_id):
+        assert status(host, name)["uuid"] == web.uuid
+    assert rows[0]["swapped_bytes"] == pytest.approx(web.swapped_kib() * 1024, rel=0.2)
+
+
+def test_switching_is_seen_by_kvm(host, web):
+    assert min(started_by_vcpu(host).values()) > 20
+    assert apfctl(host, "disable web-1").rc == 0
+    assert status(host)["state"] == "off"
+    assert started_by_vcpu(host) == {0: 0, 1: 0}
+    assert apfctl(host, "enable web-1 --vcpu 1").rc == 0
+    s = status(host)
+    assert (s["state"], s["vcpu_states"]) == ("mixed", ["off", "on"])
+    started = started_by_vcpu(host)
+    assert started[0] == 0 and started[1] > 20
+    assert apfctl(host, "set web-1 pv").rc == 0
+    assert status(host)["vcpu_states"] == ["pv", "pv"]
+
+
+def test_top_moves_with_the_load(host, web):
+    looks = [json.loads(line) for line in
+             host.run("apfctl top --json --count 4", timeout=60).stdout.splitlines()]
+    vms = [look["vms"][0] for look in looks[1:]]
+    assert all(v["async_swapins_per_sec"] > 10 for v in vms)
+    assert all(3000 < v["latency_p50_usec"] < 60000 for v in vms)
+    host.run("apfctl disable web-1; sleep 3")
+    look = json.loads(host.run("apfctl top --json --count 1").stdout)["vms"][0]
+    assert look["sync_swapins_per_sec"] > 10
+    assert look["stall_ratio"] > 0.05
+    plain = host.run("apfctl top --count 1").stdout
+    assert re.search(r"^web-1 +off ", plain, re.M)
+
+
+def test_refused_to_an_ordinary_user(host, web):
+    assert apfctl(host, "list", user="nobody").rc == 0
+    for change in ("disable web-1", "enable web-1 --vcpu 0", "set web-1 pv"):
+        r = apfctl(host, f"--no-ask-password {change}", user="nobody")
+        assert r.rc == 4, r
+        assert "web-1" in r.stderr
+    assert status(host)["vcpu_states"] == ["on", "on"]
+
+
+def test_refusals_name_what_is_wrong(host, web):
+    for args, rc, text in (("status web-2", 3, "web-1"), ("disable web-1 --vcpu 0,2", 1, "2"),
+                           ("set web-1 sideways", 2, "sideways"), ("frobnicate", 2, "frobnicate")):
+        r = apfctl(host, args)
+        assert r.rc == rc, r
+        assert text in r.stderr, r
+    assert status(host)["vcpu_states"] == ["on", "on"]
+
+
+def test_gates_outlive_apfd(host, web, nl):
+    host.run("apfctl set web-1 pv; apfctl disable web-1 --vcpu 0")
+    old = int(host.run("systemctl show -P MainPID apfd").stdout)
+    host.run(f"kill -9 {old}")
+    host.wait_for(lambda: int(host.run("systemctl show -P MainPID apfd").stdout) not in (0, old), 30,
+                  "systemd to restart apfd")
+    host.wait_for(lambda: watched(host), 30, "the new apfd to watch the VM")
+    s = status(host)
+    assert (s["vcpu_states"], s["state"]) == (["off", "pv"], "mixed")
+    assert [v["STATE"] for v in nl.vcpus(nl.dump("VM_GET")[0]["VM_ID"])] == [OFF, PV]
+    host.run("systemctl stop apfd")
+    assert [v["STATE"] for v in nl.vcpus(nl.dump("VM_GET")[0]["VM_ID"])] == [OFF, PV], \
+        "stopping the service must not touch gates"
+    host.run("systemctl start apfd")
+
+
+def test_libvirtd_restarted(host, web):
+    pid = host.run("systemctl show -P MainPID apfd").stdout
+    host.run("systemctl restart libvirtd", timeout=120)
+    with VM(host, "late", vcpus=1, workload="-f 1 -w 0 -m 100 -t 0", limit_mib=0) as late:
+        host.wait_for(lambda: watched(host, "late"), 60, "apfd to see a VM started after libvirtd's restart")
+        assert status(host, "late")["pid"] == late.pid
+        assert status(host)["watched"]
+    host.wait_for(lambda: apfctl(host, "status late").rc == 3, 30, "apfd to forget a VM that was stopped")
+    assert host.run("systemctl show -P MainPID apfd").stdout == pid, "apfd was restarted, it should have stayed"
+
+
+def test_vm_killed(host, web, nl):
+    victim = VM(host, "victim", vcpus=1, workload=LOAD)
+    with victim:
+        victim.wait_ready()
+        host.wait_for(lambda: watched(host, "victim"), 30, "apfd to watch the VM")
+        victim.kill9()
+        host.wait_for(lambda: apfctl(host, "status victim").rc == 3, 30, "apfd to forget the killed VM")
+    assert len(nl.dump("VM_GET")) == 1
+
+
+def test_module_taken_away_and_brought_back(host, web, nl):
+    host.run("apfctl disable web-1")
+    nl.unload()
+    host.wait_for(lambda: status(host)["state"] == "unknown", 10, "apfd to notice")
+    r = apfctl(host, "enable web-1")
+    assert r.rc == 5 and "apf_host" in r.stderr
+    assert apfctl(host, "list").rc == 0
+    nl.load()
+    host.wait_for(lambda: watched(host), 20, "apfd to pick the module up")
+    assert status(host)["state"] == "on"
+
+
+def test_service_missing(host, web):
+    host.run("systemctl mask --runtime --now apfd")
+    try:
+        r = apfctl(host, "list")
+        assert r.rc == 5 and "apfd" in r.stderr, r
+    finally:
+        host.run("systemctl unmask --runtime apfd && systemctl daemon-reload && systemctl start apfd")
+
+
+def test_dbus_starts_the_service(host, web):
+    host.run("systemctl stop apfd")
+    assert apfctl(host, "list").rc == 0
+    assert host.run("systemctl is-active apfd").stdout.strip() == "active"
+
+
+def test_unit_and_journal(host, web):
+    show = dict(line.split("=", 1) for line in host.run(
+        "systemctl show apfd -p Type,ActiveState,NRestarts,WatchdogUSec,Result").stdout.splitlines())
+    assert show["Type"] == "notify" and show["ActiveState"] == "active" and show["Result"] == "success"
+    assert show["WatchdogUSec"] not in ("0", "infinity")
+    entries = [json.loads(line) for line in host.run("journalctl -u apfd -o json --no-pager").stdout.splitlines()]
+    switched = [e for e in entries if e.get("APF_VM") == "web-1" and e.get("APF_STATE")]
+    assert switched, "no journal entry with the fields APF_VM and APF_STATE"
+    wrong = [e["MESSAGE"] for e in entries if int(e["PRIORITY"]) <= 3 and e.get("_COMM") == "apfd"]
+    assert wrong == []
+
+
+def test_nothing_of_ours_in_the_kernel_log(host, web, nl):
+    """Last in this file: what all of the above left behind."""
+    bad = ("BUG:", "WARNING:", "Oops", "Call Trace", "hung task", "blocked for more than")
+    assert [line for line in host.dmesg().splitlines() if any(b in line for b in bad)] == []
+    assert [line for line in web.console().splitlines() if any(b in line for b in bad)] == []
+    host.run("systemctl stop apfd")
+    nl.unload()
+    assert nl.probes() == []
