@@ -7,8 +7,8 @@
  *
  *   - it wakes every sleeper of the token;
  *   - or it leaves something that keeps the next fault with this token from sleeping: an early-wake
- *     entry (from memory or from the emergency pool), a late slot in state READY, or, when there is
- *     no node at all, the overflow mark of the bucket, which needs no memory.
+ *     entry (from memory or from the emergency pool) or, when there is no node, a late slot in state
+ *     READY, or, when those are full, the overflow mark of the bucket. The last two need no memory.
  *
  * apf_table_wait() looks for all of these under the same lock before it queues, so fault and wake
  * cannot miss each other. What is left for a fault that never comes is dropped after @age, which is
@@ -85,34 +85,60 @@ static void late_clear(struct apf_bucket *b, struct apf_late *l)
 }
 
 /*
- * A sleeper goes without its wake: should that still come, it is not an early one. A slot in state
- * READY stands for a wake and is never given up for this; a DUE one is, the oldest first.
+ * A slot to write: a free one, or else the DUE one that is oldest. One in state READY stands for a
+ * wake and is never given up.
  */
-static void late_remember(struct apf_bucket *b, u32 token, unsigned long now)
+static struct apf_late *late_slot(struct apf_bucket *b)
 {
-	struct apf_late *l = late_find(b, token), *due = NULL;
+	struct apf_late *l, *due = NULL;
 	unsigned int i;
 
-	if (l) {
-		l->since = now;
-		return;
-	}
 	for (i = 0; i < APF_LATE_SLOTS; i++) {
 		l = &b->late[i];
 		if (l->state == APF_LATE_FREE) {
 			b->nr_late++;
-			goto found;
+			return l;
 		}
 		if (l->state == APF_LATE_DUE && (!due || older(due->since, l->since, 0)))
 			due = l;
 	}
-	if (!due)
+	return due;
+}
+
+/*
+ * A sleeper goes without its wake: should that still come, it is not an early one. If there is no slot
+ * it is taken for one, and ages out.
+ */
+static void late_remember(struct apf_bucket *b, u32 token, unsigned long now)
+{
+	struct apf_late *l = late_find(b, token);
+
+	if (!l) {
+		l = late_slot(b);
+		if (!l)
+			return;
+		l->token = token;
+		l->state = APF_LATE_DUE;
+	}
+	l->since = now;
+}
+
+/*
+ * An early wake for which there is no node. A late slot holds it as well as a node would; if all of
+ * them hold wakes already, nobody may sleep in this bucket until the mark has aged.
+ */
+static void keep_without_node(struct apf_bucket *b, u32 token, unsigned long now)
+{
+	struct apf_late *l = late_slot(b);
+
+	if (!l) {
+		b->overflow = 1;
+		b->overflow_since = now;
 		return;
-	l = due;
-found:
+	}
 	l->token = token;
 	l->since = now;
-	l->state = APF_LATE_DUE;
+	l->state = APF_LATE_READY;
 }
 
 static struct apf_entry *pool_take(struct apf_cpu *c)
@@ -239,8 +265,8 @@ bool apf_table_wait(struct apf_table *t, unsigned int cpu, struct apf_entry *w, 
 	}
 
 	/*
-	 * APF is off on this CPU, so the host owes it no wake; or an early wake was dropped in this
-	 * bucket, and it may have been this one. Where the wake may still come, it is not early.
+	 * APF is off on this CPU, so the host owes it no wake; or this bucket has room for no more early
+	 * wakes, and one it did not keep may be ours. Where the wake is still to come, it is not early.
 	 */
 	if (c->blocked || b->overflow) {
 		late_remember(b, token, now);
@@ -364,8 +390,7 @@ void apf_table_wake(struct apf_table *t, unsigned int cpu, u32 token, unsigned l
 		if (e->kind == APF_EARLY_POOL)
 			apf_count_inc(&c->pool_taken);
 	} else if (!done) {
-		b->overflow = 1;
-		b->overflow_since = now;
+		keep_without_node(b, token, now);
 	}
 	apf_unlock(&b->lock);
 
@@ -377,8 +402,8 @@ void apf_table_wake(struct apf_table *t, unsigned int cpu, u32 token, unsigned l
 	apf_count_inc(&c->early_wakes);
 	if (!e) {
 		/*
-		 * The fault this wake belongs to will not sleep in this bucket. Those that sleep already
-		 * are woken, so that nobody depends on a CPU whose wakes we had to drop.
+		 * The wake is kept, but only just. Those that sleep already are woken, so that nobody
+		 * depends on a CPU that is out of nodes.
 		 */
 		apf_count_inc(&c->pool_exhausted);
 		apf_table_broadcast(t, cpu, now);

@@ -31,7 +31,7 @@ enum {
 	APF_TABLE_SIZE = 1 << APF_TABLE_BITS,
 	/*
 	 * Late tokens a bucket remembers. One vCPU's broadcast leaves at most 64 of them, spread over
-	 * 256 buckets; a token too many is only taken for an early wake later, which ages out.
+	 * 256 buckets; the wake of one too many is only taken for an early one, which ages out.
 	 */
 	APF_LATE_SLOTS = 8,
 	/* One bit of a long per emergency node. */
@@ -86,7 +86,7 @@ struct apf_entry {
 enum apf_late_state {
 	APF_LATE_FREE,	/* slot not in use */
 	APF_LATE_DUE,	/* its sleeper was sent off without its wake, which may still come */
-	APF_LATE_READY, /* the wake has come: an early wake for the next fault with this token */
+	APF_LATE_READY, /* a wake has come: an early wake for the next fault with this token */
 };
 
 struct apf_late {
@@ -99,8 +99,8 @@ struct apf_late {
  * struct apf_bucket - all tokens of one hash value
  * @lock: guards the rest
  * @first: list of entries
- * @overflow_since: when an early wake was last dropped here for want of any node
- * @overflow: there was one: nobody may sleep in this bucket until it has aged out
+ * @overflow_since: when an early wake last found neither a node nor a late slot
+ * @overflow: there was one: nobody may sleep in this bucket until that has aged out
  * @nr_late: slots of @late in use, so that the usual path need not look
  * @late: tokens whose wake may still come, or came late
  */
