@@ -12,6 +12,7 @@
 
 #define HIST_BYTES (APF_HIST_BUCKETS * sizeof(uint64_t))
 
+/* clang-format off */
 static const struct nla_policy policy[APF_A_MAX + 1] = {
 	[APF_A_INFO_VERSION]	  = { .type = NLA_STRING },
 	[APF_A_INFO_KERNEL]	  = { .type = NLA_STRING },
@@ -37,17 +38,20 @@ static const struct nla_policy policy[APF_A_MAX + 1] = {
 	[APF_A_BY_COMM]		  = { .type = NLA_STRING },
 	[APF_A_REASON]		  = { .type = NLA_STRING },
 };
+/* clang-format on */
 
+/* clang-format off */
 static const struct nla_policy ctrl_policy[CTRL_ATTR_MAX + 1] = {
 	[CTRL_ATTR_FAMILY_ID]	 = { .type = NLA_U16 },
 	[CTRL_ATTR_FAMILY_NAME]	 = { .type = NLA_STRING },
 	[CTRL_ATTR_VERSION]	 = { .type = NLA_U32 },
 	[CTRL_ATTR_MCAST_GROUPS] = { .type = NLA_NESTED },
 };
+/* clang-format on */
 
 static const struct nla_policy group_policy[CTRL_ATTR_MCAST_GRP_MAX + 1] = {
 	[CTRL_ATTR_MCAST_GRP_NAME] = { .type = NLA_STRING },
-	[CTRL_ATTR_MCAST_GRP_ID]   = { .type = NLA_U32 },
+	[CTRL_ATTR_MCAST_GRP_ID] = { .type = NLA_U32 },
 };
 
 static int parse(struct nlmsghdr *hdr, struct nlattr *a[static APF_A_MAX + 1])

@@ -17,10 +17,10 @@
 #include "stats.h"
 
 enum {
-	GENL_TEXT_MAX = 256,	/* of an extended ack; longer ones are cut */
-	GENL_NAME_MAX = 65,	/* of version and kernel release */
-	GENL_VCPUS_MAX = 4096,	/* of one VM; KVM_MAX_VCPUS is 1024 in Linux 6.1 */
-	GENL_GROUPS_MAX = 16,	/* multicast groups looked at in one family */
+	GENL_TEXT_MAX = 256,   /* of an extended ack; longer ones are cut */
+	GENL_NAME_MAX = 65,    /* of version and kernel release */
+	GENL_VCPUS_MAX = 4096, /* of one VM; KVM_MAX_VCPUS is 1024 in Linux 6.1 */
+	GENL_GROUPS_MAX = 16,  /* multicast groups looked at in one family */
 };
 
 /* struct genl_info - answer to GET_INFO; fields as the attributes in apf_host.h */

@@ -13,14 +13,14 @@
 #include "name.h"
 
 /* The kernel fills dumps up to 32 KiB a message where the reader offers as much. */
-#define READ_BUFFER_BYTES	(32 * 1024)
+#define READ_BUFFER_BYTES (32 * 1024)
 /* A burst of gate changes of a thousand VMs fits; a longer one ends in a resync. */
-#define EVENT_BUFFER_BYTES	(512 * 1024)
+#define EVENT_BUFFER_BYTES (512 * 1024)
 
 enum {
 	DUMP_TRIES = 4,
-	EVENTS_PER_TURN = 64,	/* messages read before other sources get their turn */
-	MESSAGES_MAX = 2 * GENL_RECORDS_MAX,	/* of one answer */
+	EVENTS_PER_TURN = 64,		     /* messages read before other sources get their turn */
+	MESSAGES_MAX = 2 * GENL_RECORDS_MAX, /* of one answer */
 };
 
 APF_DEFINE_CLEANUP(struct nl_msg *, nlmsg_free);
@@ -31,9 +31,9 @@ struct apfd_genl {
 	struct apfd_genl_peer peer;
 	sd_event *event;
 	sd_event_source *event_source;
-	struct nl_sock *requests;	/* NULL after a time-out: an answer may still come */
+	struct nl_sock *requests; /* NULL after a time-out: an answer may still come */
 	struct nl_sock *events;
-	uint16_t family;		/* 0 while the module is absent */
+	uint16_t family; /* 0 while the module is absent */
 	uint32_t notify_group;
 	struct genl_info info;
 };
@@ -111,7 +111,8 @@ static int receive(struct apfd_genl *g, struct nl_sock *sk,
 		return nl_to_errno(len);
 	if (len == 0 || from.nl_pid != g->peer.port)
 		return 0;
-	for (hdr = (struct nlmsghdr *)buf; r >= 0 && nlmsg_ok(hdr, len); hdr = nlmsg_next(hdr, &len))
+	for (hdr = (struct nlmsghdr *)buf; r >= 0 && nlmsg_ok(hdr, len);
+	     hdr = nlmsg_next(hdr, &len))
 		r = fn(hdr, userdata);
 	/* Remains that are no whole message. */
 	if (r >= 0 && len > 0)
@@ -216,8 +217,8 @@ static struct nl_msg *message_new(uint16_t family, uint8_t cmd, uint8_t version,
 {
 	struct nl_msg *msg = nlmsg_alloc_size(64 * 1024);
 
-	if (msg && !genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, family, 0,
-				NLM_F_REQUEST | flags, cmd, version)) {
+	if (msg && !genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, family, 0, NLM_F_REQUEST | flags,
+				cmd, version)) {
 		nlmsg_free(msg);
 		return NULL;
 	}
@@ -298,8 +299,8 @@ static int put_reason(struct nl_msg *msg, const char *reason)
 	return nla_put_string(msg, APF_A_REASON, buf) < 0 ? -ENOMEM : 0;
 }
 
-int apfd_genl_vm_set(struct apfd_genl *g, uint32_t vm_id, enum apf_state state,
-		     const char *reason, char *text)
+int apfd_genl_vm_set(struct apfd_genl *g, uint32_t vm_id, enum apf_state state, const char *reason,
+		     char *text)
 {
 	return apfd_genl_vcpu_set(g, vm_id, state, NULL, 0, reason, text);
 }
@@ -424,7 +425,7 @@ int apfd_genl_vcpu_dump(struct apfd_genl *g, uint32_t vm_id, struct genl_vcpu **
 /* ---- presence ---- */
 
 struct family_query {
-	const char *group;	/* NULL: the family "apf" is asked for */
+	const char *group; /* NULL: the family "apf" is asked for */
 	uint32_t group_id;
 	struct genl_family family;
 };

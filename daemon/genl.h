@@ -19,7 +19,7 @@ struct apfd_genl;
 
 enum {
 	GENL_WAIT_MSEC = 2000,
-	GENL_RECORDS_MAX = 16384,	/* vCPUs in one dump; about 11 MB */
+	GENL_RECORDS_MAX = 16384, /* vCPUs in one dump; about 11 MB */
 };
 
 /**
@@ -68,8 +68,8 @@ uint32_t apfd_genl_event_port(const struct apfd_genl *g);
  * has GENL_TEXT_MAX bytes and receives the module's words, or "".
  */
 int apfd_genl_vm_add(struct apfd_genl *g, int vm_fd, struct genl_vm *ret, char *text);
-int apfd_genl_vm_set(struct apfd_genl *g, uint32_t vm_id, enum apf_state state,
-		     const char *reason, char *text);
+int apfd_genl_vm_set(struct apfd_genl *g, uint32_t vm_id, enum apf_state state, const char *reason,
+		     char *text);
 int apfd_genl_vcpu_set(struct apfd_genl *g, uint32_t vm_id, enum apf_state state,
 		       const uint32_t *indices, size_t n_indices, const char *reason, char *text);
 

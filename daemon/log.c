@@ -13,9 +13,9 @@
 #include "util.h"
 
 enum {
-	LOG_TEXT_MAX = 2048,	/* longer texts are cut */
+	LOG_TEXT_MAX = 2048, /* longer texts are cut */
 	LOG_FIELDS_MAX = 16,
-	LOG_FIELD_MAX = 320,	/* a domain name has at most 255 bytes */
+	LOG_FIELD_MAX = 320, /* a domain name has at most 255 bytes */
 };
 
 static int max_level = LOG_INFO;
@@ -50,11 +50,11 @@ static int send_journal(int level, int error, const struct log_field *fields, co
 	size_t n_extra = 0;
 	int n = 0;
 
-#define ADD(buf, ...)                                                                              \
-	do {                                                                                       \
-		int _len = snprintf(buf, sizeof(buf), __VA_ARGS__);                                \
-		if (_len > 0)                                                                      \
-			iov[n++] = (struct iovec){ buf, MIN_OF((size_t)_len, sizeof(buf) - 1) };   \
+#define ADD(buf, ...)                                                                            \
+	do {                                                                                     \
+		int _len = snprintf(buf, sizeof(buf), __VA_ARGS__);                              \
+		if (_len > 0)                                                                    \
+			iov[n++] = (struct iovec){ buf, MIN_OF((size_t)_len, sizeof(buf) - 1) }; \
 	} while (0)
 
 	ADD(message, "MESSAGE=%s", text);
@@ -71,6 +71,21 @@ static int send_journal(int level, int error, const struct log_field *fields, co
 		}
 #undef ADD
 	return sd_journal_sendv(iov, n);
+}
+
+static const char *prefix(int level)
+{
+	switch (level) {
+	case LOG_WARNING:
+		return "warning: ";
+	case LOG_NOTICE:
+	case LOG_INFO:
+		return "";
+	case LOG_DEBUG:
+		return "debug: ";
+	default:
+		return "error: ";
+	}
 }
 
 int log_full(int level, int error, const struct log_field *fields, const char *file, int line,
@@ -90,8 +105,6 @@ int log_full(int level, int error, const struct log_field *fields, const char *f
 		snprintf(text + len, sizeof(text) - (size_t)len, ": %s", strerror(-error));
 
 	if (!use_journal || send_journal(level, error, fields, file, line, func, text) < 0)
-		fprintf(stderr, "apfd: %s%s\n", level <= LOG_ERR ? "error: " :
-				level == LOG_WARNING ? "warning: " :
-				level == LOG_DEBUG ? "debug: " : "", text);
+		fprintf(stderr, "apfd: %s%s\n", prefix(level), text);
 	return error;
 }

@@ -31,7 +31,7 @@ void log_open(int max_level);
 int log_full(int level, int error, const struct log_field *fields, const char *file, int line,
 	     const char *func, const char *format, ...) __attribute__((format(printf, 7, 8)));
 
-#define log_fields(level, error, fields, ...)                                                      \
+#define log_fields(level, error, fields, ...) \
 	log_full(level, error, fields, __FILE__, __LINE__, __func__, __VA_ARGS__)
 #define log_errno(level, error, ...) log_fields(level, error, NULL, __VA_ARGS__)
 #define log_debug(...)		     log_errno(LOG_DEBUG, 0, __VA_ARGS__)

@@ -38,9 +38,9 @@ static int parse_arguments(int argc, char *argv[])
 	static const struct option options[] = {
 		{ "connect", required_argument, NULL, 'c' },
 		{ "pid-dir", required_argument, NULL, ARG_PID_DIR },
-		{ "debug",   no_argument,	NULL, ARG_DEBUG },
-		{ "help",    no_argument,	NULL, 'h' },
-		{ "version", no_argument,	NULL, ARG_VERSION },
+		{ "debug", no_argument, NULL, ARG_DEBUG },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, ARG_VERSION },
 		{},
 	};
 	int c;

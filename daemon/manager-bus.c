@@ -30,9 +30,8 @@ int manager_bus_no_such_vm(struct manager *m, const char *wanted, sd_bus_error *
 		hint = ", and libvirt is not connected";
 
 	return sd_bus_error_setf(error, APFD_ERROR_NO_SUCH_VM, "No running VM \"%.*s\"%s%s%s%s",
-				 WANTED_SHOWN_MAX, wanted, hint,
-				 near ? "; did you mean " : "", near ? near : "",
-				 near ? "?" : "");
+				 WANTED_SHOWN_MAX, wanted, hint, near ? "; did you mean " : "",
+				 near ? near : "", near ? "?" : "");
 }
 
 static int method_get_vm(sd_bus_message *message, void *userdata, sd_bus_error *error)
@@ -82,9 +81,9 @@ static int property_get_nowait_swapin(sd_bus *bus, const char *path, const char 
 				      sd_bus_error *error)
 {
 	static const char *const table[] = {
-		[APF_NOWAIT_NOT_NEEDED]	 = "not-needed",
-		[APF_NOWAIT_OFF]	 = "off",
-		[APF_NOWAIT_ACTIVE]	 = "active",
+		[APF_NOWAIT_NOT_NEEDED] = "not-needed",
+		[APF_NOWAIT_OFF] = "off",
+		[APF_NOWAIT_ACTIVE] = "active",
 		[APF_NOWAIT_UNAVAILABLE] = "unavailable",
 	};
 	const struct manager *m = userdata;

@@ -9,12 +9,12 @@
 #include "manager-bus.h"
 #include "vm-bus.h"
 
-#define TICK_USEC	(1 * USEC_PER_SEC)
+#define TICK_USEC (1 * USEC_PER_SEC)
 /* Ticks of several programs may share a wake-up; rates are over the time that really passed. */
 #define TICK_ACCURACY_USEC (50 * USEC_PER_MSEC)
 
 /* Well below the 25 s after which a bus activation or a method call gives up. */
-#define NAME_WAIT_USEC	(3 * USEC_PER_SEC)
+#define NAME_WAIT_USEC (3 * USEC_PER_SEC)
 
 struct vm *manager_find_by_uuid(struct manager *m, const char *uuid)
 {
@@ -184,8 +184,8 @@ static void on_module_lost(void *userdata)
 
 static const struct apfd_genl_ops genl_ops = {
 	.presence = on_presence,
-	.event	  = on_module_event,
-	.lost	  = on_module_lost,
+	.event = on_module_event,
+	.lost = on_module_lost,
 };
 
 /* ---- the tick ---- */
@@ -361,9 +361,9 @@ static void on_virt_state(enum virt_state state, void *userdata)
 
 static const struct virt_ops virt_ops = {
 	.state_changed = on_virt_state,
-	.listed	       = on_listed,
-	.running       = on_running,
-	.stopped       = on_stopped,
+	.listed = on_listed,
+	.running = on_running,
+	.stopped = on_stopped,
 };
 
 static int on_name_wait_over(sd_event_source *s, uint64_t usec, void *userdata)

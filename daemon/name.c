@@ -9,7 +9,7 @@
 
 enum {
 	NEAR_MAX = 3,		/* a hint, not a listing */
-	DISTANCE_LEN_MAX = 255,	/* libvirt's longest name; bounds the matrix rows */
+	DISTANCE_LEN_MAX = 255, /* libvirt's longest name; bounds the matrix rows */
 };
 
 int name_parse_uuid(const char *s, char ret_uuid[static NAME_UUID_LEN + 1])

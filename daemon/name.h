@@ -5,10 +5,10 @@
 
 #include <stddef.h>
 
-#define NAME_UUID_LEN	36
-#define NAME_PATH_ROOT	"/org/apfd"
-#define NAME_PATH_VM	NAME_PATH_ROOT "/vm"
-#define NAME_PATH_LEN	(sizeof(NAME_PATH_VM "/") - 1 + NAME_UUID_LEN)
+#define NAME_UUID_LEN  36
+#define NAME_PATH_ROOT "/org/apfd"
+#define NAME_PATH_VM   NAME_PATH_ROOT "/vm"
+#define NAME_PATH_LEN  (sizeof(NAME_PATH_VM "/") - 1 + NAME_UUID_LEN)
 
 /* name_parse_uuid: @s in canonical form, any case, to lower case. 0 or -EINVAL. */
 int name_parse_uuid(const char *s, char ret_uuid[static NAME_UUID_LEN + 1]);

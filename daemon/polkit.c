@@ -15,9 +15,9 @@
 #define ANSWER_WAIT_USEC (300 * USEC_PER_SEC)
 
 enum {
-	POLKIT_FLAG_INTERACTIVE = 1,	/* AllowUserInteraction */
+	POLKIT_FLAG_INTERACTIVE = 1, /* AllowUserInteraction */
 	QUESTIONS_MAX = 128,
-	QUESTIONS_PER_UID_MAX = 16,	/* so that one user cannot lock out the others */
+	QUESTIONS_PER_UID_MAX = 16, /* so that one user cannot lock out the others */
 };
 
 /**
@@ -94,7 +94,8 @@ static int on_caller_gone(sd_bus_track *track, void *userdata)
 	struct question *q = userdata;
 	char id[32];
 
-	log_debug("Caller %s left before its permission came", sd_bus_message_get_sender(q->request));
+	log_debug("Caller %s left before its permission came",
+		  sd_bus_message_get_sender(q->request));
 	if (q->asked) {
 		snprintf(id, sizeof(id), "apfd-%" PRIu64, q->id);
 		(void)sd_bus_call_method_async(q->polkit->bus, NULL, POLKIT_NAME, POLKIT_PATH,
@@ -108,8 +109,8 @@ static int on_caller_gone(sd_bus_track *track, void *userdata)
 static void finish(struct question *q, int r, sd_bus_error *error)
 {
 	if (r < 0 || sd_bus_error_is_set(error)) {
-		r = sd_bus_error_is_set(error) ? sd_bus_reply_method_error(q->request, error) :
-						 sd_bus_reply_method_errno(q->request, r, NULL);
+		r = sd_bus_error_is_set(error) ? sd_bus_reply_method_error(q->request, error)
+					       : sd_bus_reply_method_errno(q->request, r, NULL);
 		if (r < 0)
 			log_errno(LOG_DEBUG, r, "Cannot reply to %s, ignoring",
 				  sd_bus_message_get_sender(q->request));
@@ -134,8 +135,9 @@ static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *ret_er
 
 		if (sd_bus_error_has_name(e, SD_BUS_ERROR_SERVICE_UNKNOWN) ||
 		    sd_bus_error_has_name(e, SD_BUS_ERROR_NAME_HAS_NO_OWNER))
-			sd_bus_error_set(&error, SD_BUS_ERROR_ACCESS_DENIED,
-					 "polkit is not running, so only the superuser may do this");
+			sd_bus_error_set(
+				&error, SD_BUS_ERROR_ACCESS_DENIED,
+				"polkit is not running, so only the superuser may do this");
 		else
 			sd_bus_error_setf(&error, SD_BUS_ERROR_ACCESS_DENIED,
 					  "polkit gave no permission for %s: %s", q->action,
@@ -158,9 +160,10 @@ static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *ret_er
 		return 0;
 	}
 	if (challenge && sd_bus_message_get_allow_interactive_authorization(q->request) <= 0)
-		sd_bus_error_setf(&error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
-				  "polkit must ask for a password for %s, and the caller forbade it",
-				  q->action);
+		sd_bus_error_setf(
+			&error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
+			"polkit must ask for a password for %s, and the caller forbade it",
+			q->action);
 	else
 		sd_bus_error_setf(&error, SD_BUS_ERROR_ACCESS_DENIED,
 				  "polkit does not allow the caller %s", q->action);
@@ -179,12 +182,13 @@ static int ask(struct question *q)
 					   POLKIT_INTERFACE, "CheckAuthorization");
 	if (r < 0)
 		return r;
-	r = sd_bus_message_append(
-		m, "(sa{sv})sa{ss}us", "system-bus-name", (unsigned int)1, "name", "s",
-		sd_bus_message_get_sender(q->request), q->action, (unsigned int)0,
-		sd_bus_message_get_allow_interactive_authorization(q->request) > 0 ?
-			(uint32_t)POLKIT_FLAG_INTERACTIVE : (uint32_t)0,
-		id);
+	r = sd_bus_message_append(m, "(sa{sv})sa{ss}us", "system-bus-name", (unsigned int)1, "name",
+				  "s", sd_bus_message_get_sender(q->request), q->action,
+				  (unsigned int)0,
+				  sd_bus_message_get_allow_interactive_authorization(q->request) > 0
+					  ? (uint32_t)POLKIT_FLAG_INTERACTIVE
+					  : (uint32_t)0,
+				  id);
 	if (r < 0)
 		return r;
 	q->slot = sd_bus_slot_unref(q->slot);

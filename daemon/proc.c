@@ -9,8 +9,8 @@
 
 enum {
 	PID_FILE_MAX_BYTES = 32,
-	PID_LIMIT = 1 << 22,		/* PID_MAX_LIMIT of the kernel */
-	FDS_SCANNED_MAX = 1 << 16,	/* bounds the work one process can cause */
+	PID_LIMIT = 1 << 22,	   /* PID_MAX_LIMIT of the kernel */
+	FDS_SCANNED_MAX = 1 << 16, /* bounds the work one process can cause */
 };
 
 static const char kvm_vm_link[] = "anon_inode:kvm-vm";

@@ -14,10 +14,10 @@
 
 #include "apf/cleanup.h"
 
-#define MIN_OF(a, b)	((a) < (b) ? (a) : (b))
+#define MIN_OF(a, b) ((a) < (b) ? (a) : (b))
 
-#define USEC_PER_SEC	UINT64_C(1000000)
-#define USEC_PER_MSEC	UINT64_C(1000)
+#define USEC_PER_SEC  UINT64_C(1000000)
+#define USEC_PER_MSEC UINT64_C(1000)
 
 APF_DEFINE_CLEANUP(DIR *, closedir);
 

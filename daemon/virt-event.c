@@ -193,8 +193,9 @@ void virt_event_drain(struct virt_event *ve)
 			e->dirty = false;
 			r = e->handle_cb ? apply_handle(e) : apply_timeout(e);
 			if (r < 0)
-				log_errno(LOG_ERR, r, "Cannot watch for libvirt, its connection "
-						      "will not work");
+				log_errno(LOG_ERR, r,
+					  "Cannot watch for libvirt, its connection "
+					  "will not work");
 		}
 	}
 	pthread_mutex_unlock(&lock);

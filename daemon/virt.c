@@ -14,19 +14,19 @@
 #include "virt-event.h"
 
 /* libvirtd is taken for hung after this many unanswered pings, 20 s in all. */
-#define KEEPALIVE_INTERVAL_SEC	5
-#define KEEPALIVE_COUNT		3
+#define KEEPALIVE_INTERVAL_SEC 5
+#define KEEPALIVE_COUNT	       3
 
 /* A restart of libvirtd takes about a second; a host without it must not be kept busy. */
-#define BACKOFF_MIN_USEC	(500 * USEC_PER_MSEC)
-#define BACKOFF_MAX_USEC	(30 * USEC_PER_SEC)
+#define BACKOFF_MIN_USEC (500 * USEC_PER_MSEC)
+#define BACKOFF_MAX_USEC (30 * USEC_PER_SEC)
 
 /* How long the end of the daemon waits for libvirt. */
-#define STOP_WAIT_SEC		3
+#define STOP_WAIT_SEC 3
 
 enum {
 	DOMAINS_MAX = 4096,	/* of one listing; more are left out, with a warning */
-	HELD_EVENTS_MAX = 1024,	/* that arrive during a listing; more cause a new one */
+	HELD_EVENTS_MAX = 1024, /* that arrive during a listing; more cause a new one */
 	ERROR_TEXT_MAX = 256,
 };
 
@@ -95,9 +95,9 @@ struct virt {
 	bool ever_tried;
 	bool failure_logged;
 	bool relist;
-	struct link link;		/* .conn is NULL unless connected */
-	uint64_t serial;		/* of the connection tried last */
-	uint64_t closed_serial;		/* of the connection that broke last */
+	struct link link;	/* .conn is NULL unless connected */
+	uint64_t serial;	/* of the connection tried last */
+	uint64_t closed_serial; /* of the connection that broke last */
 	uint64_t backoff_usec;
 	STAILQ_HEAD(, held_event) held;
 	size_t n_held;
@@ -115,8 +115,8 @@ const char *virt_state_to_string(enum virt_state state)
 {
 	static const char *const table[] = {
 		[VIRT_DISCONNECTED] = "disconnected",
-		[VIRT_CONNECTING]   = "connecting",
-		[VIRT_CONNECTED]    = "connected",
+		[VIRT_CONNECTING] = "connecting",
+		[VIRT_CONNECTED] = "connected",
 	};
 
 	return table[state];
@@ -189,10 +189,10 @@ static int job_post(struct virt *v, enum job_type type, const struct link *link)
 static void on_close(virConnectPtr conn, int reason, void *opaque)
 {
 	static const char *const table[] = {
-		[VIR_CONNECT_CLOSE_REASON_ERROR]     = "input or output error",
-		[VIR_CONNECT_CLOSE_REASON_EOF]	     = "closed by libvirtd",
+		[VIR_CONNECT_CLOSE_REASON_ERROR] = "input or output error",
+		[VIR_CONNECT_CLOSE_REASON_EOF] = "closed by libvirtd",
 		[VIR_CONNECT_CLOSE_REASON_KEEPALIVE] = "libvirtd does not answer",
-		[VIR_CONNECT_CLOSE_REASON_CLIENT]    = "closed on request",
+		[VIR_CONNECT_CLOSE_REASON_CLIENT] = "closed on request",
 	};
 	const struct callback_data *data = opaque;
 	struct note *n = calloc(1, sizeof(*n));
@@ -253,13 +253,13 @@ static void held_release(struct virt *v, bool use)
 static int event_means_running(int event)
 {
 	switch (event) {
-	case VIR_DOMAIN_EVENT_STARTED:		/* booted, restored or migrated to us */
+	case VIR_DOMAIN_EVENT_STARTED: /* booted, restored or migrated to us */
 	case VIR_DOMAIN_EVENT_RESUMED:
-	case VIR_DOMAIN_EVENT_SUSPENDED:	/* paused; its process lives */
+	case VIR_DOMAIN_EVENT_SUSPENDED: /* paused; its process lives */
 	case VIR_DOMAIN_EVENT_PMSUSPENDED:
-	case VIR_DOMAIN_EVENT_CRASHED:		/* the guest; "stopped" follows if it is ended */
+	case VIR_DOMAIN_EVENT_CRASHED: /* the guest; "stopped" follows if it is ended */
 		return 1;
-	case VIR_DOMAIN_EVENT_STOPPED:		/* shut down, killed, saved, migrated away */
+	case VIR_DOMAIN_EVENT_STOPPED: /* shut down, killed, saved, migrated away */
 		return 0;
 	default:
 		return -1;

@@ -19,8 +19,8 @@
 struct virt;
 
 enum virt_state {
-	VIRT_DISCONNECTED,	/* waiting for the next try */
-	VIRT_CONNECTING,	/* the worker is opening or listing */
+	VIRT_DISCONNECTED, /* waiting for the next try */
+	VIRT_CONNECTING,   /* the worker is opening or listing */
 	VIRT_CONNECTED,
 	VIRT_STATE_MAX = VIRT_CONNECTED
 };

@@ -10,10 +10,11 @@
 #include "manager.h"
 #include "manager-bus.h"
 
-#define VM_INTERFACE	"org.apfd.VM1"
-#define ACTION_MANAGE	"org.apfd.manage"
+#define VM_INTERFACE  "org.apfd.VM1"
+#define ACTION_MANAGE "org.apfd.manage"
 
 /* Names on the bus of the counters in apf_host.h. */
+/* clang-format off */
 static const char *const counter_names[APF_STAT_MAX + 1] = {
 	[APF_STAT_ASKED]	   = "Asked",
 	[APF_STAT_REFUSED]	   = "Refused",
@@ -32,6 +33,7 @@ static const char *const counter_names[APF_STAT_MAX + 1] = {
 	[APF_STAT_NOWAIT]	   = "NoWait",
 	[APF_STAT_PROBE_MISSES]	   = "ProbeMisses",
 };
+/* clang-format on */
 
 /* ---- properties ---- */
 
@@ -67,8 +69,7 @@ static int property_get_state(sd_bus *bus, const char *path, const char *interfa
 {
 	const struct vm *vm = userdata;
 
-	return sd_bus_message_append(reply, "s",
-				     vm_state_to_string((enum vm_state)vm->view.state));
+	return sd_bus_message_append(reply, "s", vm_state_to_string((enum vm_state)vm->view.state));
 }
 
 static int property_get_vcpu_states(sd_bus *bus, const char *path, const char *interface,
@@ -109,7 +110,10 @@ static const struct {
 	const char *name;
 	size_t offset, size_bytes;
 } viewed[] = {
-#define VIEWED(n, f) { n, offsetof(struct vm_view, f), sizeof(((struct vm_view *)NULL)->f) }
+#define VIEWED(n, f)                                                                \
+	{                                                                           \
+		n, offsetof(struct vm_view, f), sizeof(((struct vm_view *)NULL)->f) \
+	}
 	VIEWED("LibvirtID", libvirt_id),
 	VIEWED("PID", pid),
 	VIEWED("Watched", watched),
@@ -205,27 +209,27 @@ static int no_module_or_not_watched(const struct vm *vm, sd_bus_error *error)
 		return sd_bus_error_set(error, APFD_ERROR_NO_HOST_MODULE,
 					"The host module apf_host is not loaded");
 	if (!vm->module_id)
-		return sd_bus_error_setf(error, APFD_ERROR_NOT_WATCHED,
-					 "VM %s is not watched: %s", vm->name, vm->why_unwatched);
+		return sd_bus_error_setf(error, APFD_ERROR_NOT_WATCHED, "VM %s is not watched: %s",
+					 vm->name, vm->why_unwatched);
 	return 0;
 }
 
 static int append_vcpu(sd_bus_message *m, const struct genl_vcpu *vcpu)
 {
 	static const char *const guest_apf_names[] = {
-		[APF_GUEST_APF_OFF]    = "off",
-		[APF_GUEST_APF_USER]   = "user",
+		[APF_GUEST_APF_OFF] = "off",
+		[APF_GUEST_APF_USER] = "user",
 		[APF_GUEST_APF_ALWAYS] = "always",
 	};
 	static const char *const hist_names[] = { "AsyncHistogram", "SyncHistogram" };
 	const uint64_t *hists[] = { vcpu->totals.hist_async, vcpu->totals.hist_sync };
 	int r;
 
-#define CHECK(call)                                                                                \
-	do {                                                                                       \
-		r = (call);                                                                        \
-		if (r < 0)                                                                         \
-			return r;                                                                  \
+#define CHECK(call)               \
+	do {                      \
+		r = (call);       \
+		if (r < 0)        \
+			return r; \
 	} while (0)
 
 	CHECK(sd_bus_message_open_container(m, 'a', "{sv}"));
@@ -303,7 +307,8 @@ static int change_failed(struct vm *vm, int r, const char *text, sd_bus_error *e
 					 "VM %s has no such vCPU%s%s", vm->name,
 					 text[0] ? ": " : "", text);
 	default:
-		return sd_bus_error_setf(error, APFD_ERROR_FAILED, "The host module refused: %s%s%s%s",
+		return sd_bus_error_setf(error, APFD_ERROR_FAILED,
+					 "The host module refused: %s%s%s%s",
 					 text[0] ? text : strerror(-r), text[0] ? " (" : "",
 					 text[0] ? strerror(-r) : "", text[0] ? ")" : "");
 	}

@@ -16,17 +16,14 @@
  * module to be raised or another VM to end.
  */
 #define RETRY_MIN_USEC	(100 * USEC_PER_MSEC)
-#define RETRY_SLOW_USEC	(60 * USEC_PER_SEC)
+#define RETRY_SLOW_USEC (60 * USEC_PER_SEC)
 #define RETRIES_QUICK	8
 
 const char *vm_state_to_string(enum vm_state state)
 {
 	static const char *const table[] = {
-		[VM_STATE_OFF]	   = "off",
-		[VM_STATE_PV]	   = "pv",
-		[VM_STATE_ON]	   = "on",
-		[VM_STATE_MIXED]   = "mixed",
-		[VM_STATE_UNKNOWN] = "unknown",
+		[VM_STATE_OFF] = "off",	    [VM_STATE_PV] = "pv",	    [VM_STATE_ON] = "on",
+		[VM_STATE_MIXED] = "mixed", [VM_STATE_UNKNOWN] = "unknown",
 	};
 
 	return table[state];
@@ -42,13 +39,13 @@ int vm_state_from_string(const char *s, enum apf_state *ret)
 	return -EINVAL;
 }
 
-#define log_vm(level, error, vm, ...)                                                              \
-	log_fields(level, error,                                                                   \
-		   ((const struct log_field[]){                                                    \
-			   { "APF_VM", (vm)->name },                                               \
-			   { "APF_UUID", (vm)->uuid },                                             \
-			   { "APF_STATE", vm_state_to_string((enum vm_state)(vm)->view.state) },   \
-			   {} }),                                                                  \
+#define log_vm(level, error, vm, ...)                                                            \
+	log_fields(level, error,                                                                 \
+		   ((const struct log_field[]){                                                  \
+			   { "APF_VM", (vm)->name },                                             \
+			   { "APF_UUID", (vm)->uuid },                                           \
+			   { "APF_STATE", vm_state_to_string((enum vm_state)(vm)->view.state) }, \
+			   {} }),                                                                \
 		   __VA_ARGS__)
 
 int vm_new(struct manager *m, const struct virt_domain *d, bool has_pid_file, struct vm **ret)
@@ -355,8 +352,7 @@ void vm_gate_changed(struct vm *vm, const struct genl_event *e)
 	/* A vCPU that is newer than the last reading comes with the next. */
 	for (size_t i = 0; i < e->n_indices; i++)
 		for (size_t j = 0; j < vm->n_vcpus; j++)
-			if (vm->vcpus[j].index == e->indices[i] &&
-			    vm->vcpus[j].state != e->state) {
+			if (vm->vcpus[j].index == e->indices[i] && vm->vcpus[j].state != e->state) {
 				vm->vcpus[j].state = e->state;
 				vm->vcpu_states_changed = true;
 			}

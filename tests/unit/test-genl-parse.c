@@ -107,7 +107,7 @@ static void test_short_attributes(void **state)
 
 		switch (type) {
 		case APF_A_PAD:
-		case APF_A_VM_FD:	/* only ever sent */
+		case APF_A_VM_FD: /* only ever sent */
 			continue;
 		case APF_A_HIST_ASYNC:
 		case APF_A_HIST_SYNC:
@@ -277,7 +277,9 @@ static void test_family(void **state)
 	for (int i = 1; i <= 3; i++) {
 		group = nla_nest_start(m, i);
 		nla_put_string(m, CTRL_ATTR_MCAST_GRP_NAME,
-			       i == 1 ? "other" : i == 2 ? "events" : "eventss");
+			       i == 1	? "other"
+			       : i == 2 ? "events"
+					: "eventss");
 		nla_put_u32(m, CTRL_ATTR_MCAST_GRP_ID, (uint32_t)(100 + i));
 		nla_nest_end(m, group);
 	}
@@ -317,7 +319,7 @@ static void test_ack(void **state)
 		struct nlattr msg;
 		char text[12];
 	} capped = {
-		.request = { .nlmsg_len = 5000 },	/* of which only the header is sent back */
+		.request = { .nlmsg_len = 5000 }, /* of which only the header is sent back */
 		.msg = { .nla_len = NLA_HDRLEN + 12, .nla_type = NLMSGERR_ATTR_MSG },
 		.text = "no such VM\n",
 	};

@@ -25,16 +25,16 @@ enum { MAX_ATTRS = 64, FAMILY = 0x42, OTHER_FAMILY = 0x43, GROUP_NOTIFY = 5, GRO
 /* How the peer behaves; set before a request, read by its thread. */
 enum mode {
 	NORMAL,
-	SILENT,		/* no answer */
-	LATE,		/* the answer of the request before, then that of this one */
-	REFUSE,		/* an error with the module's words */
-	NO_REPLY,	/* an acknowledgement and nothing else */
-	MALFORMED,	/* a record without its mandatory attributes */
-	CUT,		/* half a message at the end of a datagram */
-	INTERRUPTED,	/* the first dump is inconsistent */
+	SILENT,	     /* no answer */
+	LATE,	     /* the answer of the request before, then that of this one */
+	REFUSE,	     /* an error with the module's words */
+	NO_REPLY,    /* an acknowledgement and nothing else */
+	MALFORMED,   /* a record without its mandatory attributes */
+	CUT,	     /* half a message at the end of a datagram */
+	INTERRUPTED, /* the first dump is inconsistent */
 	ALWAYS_INTERRUPTED,
 	DONE_WITH_ERROR,
-	ENDLESS,	/* a dump that never stops */
+	ENDLESS, /* a dump that never stops */
 };
 
 static struct {
@@ -259,7 +259,8 @@ static void *peer_main(void *arg)
 		if (poll(fds, 2, -1) < 0 || fds[1].revents)
 			return NULL;
 		n = recv(peer.fd, &buf, sizeof(buf), 0);
-		if (n < (ssize_t)sizeof(buf.hdr) || genlmsg_parse(&buf.hdr, 0, a, MAX_ATTRS - 1, NULL))
+		if (n < (ssize_t)sizeof(buf.hdr) ||
+		    genlmsg_parse(&buf.hdr, 0, a, MAX_ATTRS - 1, NULL))
 			continue;
 		if (buf.hdr.nlmsg_type == GENL_ID_CTRL)
 			peer_ctrl(&buf.hdr, a);

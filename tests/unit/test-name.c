@@ -39,12 +39,15 @@ static void test_paths(void **state)
 	assert_int_equal(name_path_to_uuid("/org/apfd/vm/", uuid), -EINVAL);
 	assert_int_equal(name_path_to_uuid(PATH "/x", uuid), -EINVAL);
 	/* One VM must not have two paths. */
-	assert_int_equal(name_path_to_uuid("/org/apfd/vm/6695EB01_f6a4_8304_79aa_97f2502e193f",
-					   uuid), -EINVAL);
-	assert_int_equal(name_path_to_uuid("/org/apfd/vm/6695eb01-f6a4-8304-79aa-97f2502e193f",
-					   uuid), -EINVAL);
-	assert_int_equal(name_path_to_uuid("/org/apfx/vm/6695eb01_f6a4_8304_79aa_97f2502e193f",
-					   uuid), -EINVAL);
+	assert_int_equal(
+		name_path_to_uuid("/org/apfd/vm/6695EB01_f6a4_8304_79aa_97f2502e193f", uuid),
+		-EINVAL);
+	assert_int_equal(
+		name_path_to_uuid("/org/apfd/vm/6695eb01-f6a4-8304-79aa-97f2502e193f", uuid),
+		-EINVAL);
+	assert_int_equal(
+		name_path_to_uuid("/org/apfx/vm/6695eb01_f6a4_8304_79aa_97f2502e193f", uuid),
+		-EINVAL);
 }
 
 static void test_distance(void **state)
@@ -68,7 +71,9 @@ static void test_distance(void **state)
 
 static void check_near(const char *wanted, const char *expected)
 {
-	static const char *const names[] = { "web1", "web2", "web10", "database", "mail", "webcache" };
+	static const char *const names[] = {
+		"web1", "web2", "web10", "database", "mail", "webcache"
+	};
 	char *text = (char *)"untouched";
 
 	assert_int_equal(name_near(wanted, names, ELEMENTSOF(names), &text), expected ? 1 : 0);
@@ -115,7 +120,9 @@ static void test_make_utf8(void **state)
 	check_utf8("plain", "plain");
 	check_utf8("gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f");
 	check_utf8("\xe2\x82\xac \xf0\x9f\x90\xa7", "\xe2\x82\xac \xf0\x9f\x90\xa7");
-	check_utf8("a\nb\x7f" "c", "a?b?c");
+	check_utf8("a\nb\x7f"
+		   "c",
+		   "a?b?c");
 	/* A lone continuation, a sequence cut short, an overlong one, a surrogate, too large. */
 	check_utf8("\x80", "?");
 	check_utf8("x\xe2\x82", "x??");

@@ -74,8 +74,9 @@ static void test_pid_file(void **state)
 static void test_pid_file_refused(void **state)
 {
 	static const char *const bad[] = {
-		"", "\n", "0", "-1", "+5", " 5", "5 6", "4711x", "0x10", "99999999999",
-		"4194305", "11111111111111111111111111111111111111111111",
+		"",	"\n",	       "0",	  "-1",
+		"+5",	" 5",	       "5 6",	  "4711x",
+		"0x10", "99999999999", "4194305", "11111111111111111111111111111111111111111111",
 	};
 	pid_t pid = 77;
 
@@ -124,7 +125,8 @@ static void test_swapped(void **state)
 	uint64_t bytes = 77;
 
 	make_dir("200");
-	make_file("200/status", "Name:\tqemu\nVmPeak:\t 900 kB\nVmSwap:\t  123456 kB\nThreads:\t9\n");
+	make_file("200/status",
+		  "Name:\tqemu\nVmPeak:\t 900 kB\nVmSwap:\t  123456 kB\nThreads:\t9\n");
 	assert_int_equal(proc_swapped_bytes(root, 200, &bytes), 0);
 	assert_int_equal(bytes, UINT64_C(123456) * 1024);
 
@@ -177,9 +179,9 @@ int main(void)
 {
 #define FIXTURE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		FIXTURE(test_pid_file),	       FIXTURE(test_pid_file_refused),
-		FIXTURE(test_kvm_vms),	       FIXTURE(test_kvm_vms_none),
-		FIXTURE(test_swapped),	       FIXTURE(test_swapped_refused),
+		FIXTURE(test_pid_file),	     FIXTURE(test_pid_file_refused),
+		FIXTURE(test_kvm_vms),	     FIXTURE(test_kvm_vms_none),
+		FIXTURE(test_swapped),	     FIXTURE(test_swapped_refused),
 		cmocka_unit_test(test_self),
 	};
 

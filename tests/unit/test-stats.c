@@ -118,7 +118,8 @@ static void test_no_time_and_no_vcpu(void **state)
 static void test_stall_ratio_is_at_most_one(void **state)
 {
 	/* A stall of 10 s that ends in an interval of 1 s. */
-	struct stats_totals prev = reading(USEC_PER_SEC, 0, 0), cur = reading(2 * USEC_PER_SEC, 0, 1);
+	struct stats_totals prev = reading(USEC_PER_SEC, 0, 0),
+			    cur = reading(2 * USEC_PER_SEC, 0, 1);
 	struct stats_figures f = {};
 
 	cur.counters[APF_STAT_SYNC_STALL_NSEC] = UINT64_C(10000000000);

@@ -261,7 +261,8 @@ static void test_bad_descriptor(void **state)
 {
 	struct probe p = {};
 
-	assert_int_equal(virEventAddHandle(-1, VIR_EVENT_HANDLE_READABLE, on_handle, &p, on_free), -1);
+	assert_int_equal(virEventAddHandle(-1, VIR_EVENT_HANDLE_READABLE, on_handle, &p, on_free),
+			 -1);
 	run_for(5 * USEC_PER_MSEC);
 	assert_int_equal(p.freed, 0);
 }
@@ -273,7 +274,8 @@ static void test_free_drops_the_rest(void **state)
 
 	make_pair(fds);
 	handle.fd = fds[0];
-	handle.id = virEventAddHandle(fds[0], VIR_EVENT_HANDLE_READABLE, on_handle, &handle, on_free);
+	handle.id =
+		virEventAddHandle(fds[0], VIR_EVENT_HANDLE_READABLE, on_handle, &handle, on_free);
 	timeout.id = virEventAddTimeout(1000, on_timeout, &timeout, on_free);
 	removed.id = virEventAddTimeout(1000, on_timeout, &removed, on_free);
 	assert_int_equal(virEventRemoveTimeout(removed.id), 0);
