@@ -49,7 +49,7 @@ fstrim.timer man-db.timer logrotate.timer getty@tty1.service getty-static.servic
 systemd-networkd-wait-online.service libvirt-guests.service systemd-timesyncd.service
 systemd-update-utmp.service systemd-update-utmp-runlevel.service rsyslog.service
 systemd-tmpfiles-clean.timer modprobe@drm.service modprobe@efi_pstore.service
-systemd-pstore.service blk-availability.service virtlockd.socket virtlockd-admin.socket
+systemd-pstore.service blk-availability.service
 dev-hugepages.mount proc-sys-fs-binfmt_misc.automount
 apparmor.service networking.service rc-local.service nftables.service
 systemd-machine-id-commit.service keyboard-setup.service console-setup.service
