@@ -86,7 +86,7 @@ static void print_figures(const struct apfctl *ctl, const struct vm *vm)
 		     format_rate(a, vm->async_per_sec), format_rate(b, vm->sync_per_sec));
 	if (swapins > 0)
 		print_fieldf(
-			ctl, "", "%" PRIu64 " in total, %s of them asynchronous", swapins,
+			ctl, "In total", "%" PRIu64 " swap-ins, %s of them asynchronous", swapins,
 			format_share(a, (double)vm->counters[COUNTER_READY] / (double)swapins));
 	if (vm->p95_usec > 0)
 		print_fieldf(ctl, "Latency", "p50 %s, p95 %s", format_usec(a, vm->p50_usec),

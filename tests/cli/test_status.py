@@ -30,7 +30,7 @@ def test_fields(run, apfd):
     assert got['Swapped'] == '312.0 MiB'
     assert got['Waiting for'] == '3 pages'
     assert got['Swap-ins'] == '120/s asynchronous, 3.2/s synchronous'
-    assert got[''] == '1300 in total, 84 % of them asynchronous'
+    assert got['In total'] == '1300 swap-ins, 84 % of them asynchronous'
     assert got['Latency'] == 'p50 5.1 ms, p95 8.2 ms'
     assert got['Stall ratio'] == '2.4 %, 104 d 5 h in total'
     assert got['Host'] == 'apf_host present 0.1.0, no-wait swap-in not-needed, nested guard on'
