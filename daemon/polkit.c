@@ -230,10 +230,10 @@ static int on_uid(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error
 		return 0;
 	}
 	if (count_of_uid(q->polkit, uid) > QUESTIONS_PER_UID_MAX) {
-		sd_bus_error_setf(&error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+		sd_bus_error_setf(&error, SD_BUS_ERROR_ACCESS_DENIED,
 				  "More than %d requests of user %u wait for their permission",
 				  QUESTIONS_PER_UID_MAX, uid);
-		finish(q, -ENOBUFS, &error);
+		finish(q, -EACCES, &error);
 		return 0;
 	}
 	r = ask(q);
@@ -260,7 +260,7 @@ int polkit_check(struct polkit *p, sd_bus_message *request, const char *action,
 		if (!sender)
 			return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED,
 						"The caller has no name");
-		return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+		return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED,
 					"Too many requests wait for their permission");
 	}
 	q = calloc(1, sizeof(*q));

@@ -124,7 +124,6 @@ static int on_exit_of_process(sd_event_source *s, int fd, uint32_t revents, void
 	struct vm *vm = userdata;
 
 	vm_unwatch(vm, "its process has ended");
-	snprintf(vm->why_unwatched, sizeof(vm->why_unwatched), "its process has ended");
 	forget_process(vm);
 	return 0;
 }
@@ -177,6 +176,7 @@ static int watch(struct vm *vm, char *text)
 		return -EINVAL;
 	}
 	vm->module_id = got.id;
+	vm->complained = false;
 	vm->gate = got.state;
 	vm->view.watched = 1;
 	vm->view.since_usec =
@@ -256,11 +256,18 @@ static void attach(struct vm *vm)
 		return;
 	}
 
-	snprintf(vm->why_unwatched, sizeof(vm->why_unwatched), "%s (%s)",
-		 text[0] ? text : "apfd may not look into its process", strerror(-r));
+	if (r == -ENODEV)
+		snprintf(vm->why_unwatched, sizeof(vm->why_unwatched), "%s", text);
+	else
+		snprintf(vm->why_unwatched, sizeof(vm->why_unwatched), "%s (%s)",
+			 text[0] ? text : "apfd may not look into its process", strerror(-r));
 	/* Said once, when the quick tries are used up. */
-	log_vm(vm->retries == RETRIES_QUICK - 1 ? LOG_NOTICE : LOG_DEBUG, 0, vm,
-	       "VM %s is not watched: %s", vm->name, vm->why_unwatched);
+	if (vm->retries >= RETRIES_QUICK && !vm->complained) {
+		vm->complained = true;
+		log_vm(LOG_NOTICE, 0, vm, "VM %s is not watched: %s", vm->name, vm->why_unwatched);
+	} else {
+		log_vm(LOG_DEBUG, 0, vm, "VM %s is not watched: %s", vm->name, vm->why_unwatched);
+	}
 	r = retry_later(vm);
 	if (r < 0)
 		log_vm(LOG_ERR, r, vm, "VM %s will not be tried again", vm->name);

@@ -66,6 +66,7 @@ struct vm_view {
  * @name_changed: likewise
  * @published: the view that the bus was told last
  * @retries: attempts to watch it that failed in a row
+ * @complained: that was logged
  */
 struct vm {
 	TAILQ_ENTRY(vm) list;
@@ -78,6 +79,7 @@ struct vm {
 	sd_event_source *exit_source;
 	sd_event_source *retry_source;
 	unsigned int retries;
+	bool complained;
 	uint32_t module_id;
 	enum apf_state gate;
 	char why_unwatched[GENL_TEXT_MAX + 64];
