@@ -104,6 +104,11 @@ def let_pass(seconds):
         time.sleep(0.01)
 
 
+def listens(path):
+    with socket.socket(socket.AF_UNIX) as s:
+        return s.connect_ex(path) == 0
+
+
 class Process:
     """A process with a log file, ended by stop() at the latest."""
 
@@ -150,7 +155,7 @@ class PrivateBus:
                                       policy=f"{directory}/org.apfd.conf"))
         self.process = Process(["dbus-daemon", "--nofork", "--nopidfile", f"--config-file={config}"],
                                f"{directory}/bus.log")
-        wait_for("the bus", lambda: os.path.exists(f"{directory}/bus"))
+        wait_for("the bus", lambda: listens(f"{directory}/bus"))
         self.connection = dbus.bus.BusConnection(self.address)
 
     def owner(self, name):
@@ -258,12 +263,8 @@ class Libvirtd(Process):
                "LIBVIRT_DRIVER_DIR": f"{directory}/no-drivers"}
         super().__init__(["libvirtd", "--config", config, "-p", f"{directory}/run/pid"],
                          f"{directory}/libvirtd.log", cwd="/", env=env, **user)
-        wait_for("libvirtd", lambda: self.popen.poll() is not None or self._listens())
+        wait_for("libvirtd", lambda: self.popen.poll() is not None or listens(self.socket))
         assert self.popen.poll() is None, self.log()
-
-    def _listens(self):
-        with socket.socket(socket.AF_UNIX) as s:
-            return s.connect_ex(self.socket) == 0
 
     def virsh(self, *args):
         return subprocess.run(["virsh", "-q", "-c", self.uri, *args], check=True, text=True,

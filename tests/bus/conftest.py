@@ -108,11 +108,20 @@ class Polkit:
         apfdtest.wait_for("polkit", lambda: bus.owner("org.freedesktop.PolicyKit1"))
         self.mock = dbus.Interface(
             bus.connection.get_object("org.freedesktop.PolicyKit1",
-                                      "/org/freedesktop/PolicyKit1/Authority"),
+                                      "/org/freedesktop/PolicyKit1/Authority", introspect=False),
             "org.freedesktop.DBus.Mock")
+        # The name comes first, then the object, then what the template adds to it.
+        apfdtest.wait_for("polkit's template", self._answers)
+
+    def _answers(self):
+        try:
+            self.mock.HaveHangingCalls()
+            return True
+        except dbus.DBusException:
+            return False
 
     def allow(self, *actions):
-        self.mock.SetAllowed(dbus.Array(actions, signature="s"))
+        self.mock.SetAllowed(dbus.Array(actions, signature="s"), signature="as")
 
     def hang(self, on):
         self.mock.SimulateHang(on)
