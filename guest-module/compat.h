@@ -34,8 +34,8 @@
 #endif
 
 /*
- * struct ftrace_regs is opaque from 6.13 on and wraps a partial pt_regs before; ftrace_get_regs() gives
- * the complete one on all of them, or NULL unless FTRACE_OPS_FL_SAVE_REGS was honoured.
+ * struct ftrace_regs is opaque from 6.13 on and wraps a partial pt_regs before; ftrace_get_regs()
+ * gives the complete one on all of them, or NULL unless FTRACE_OPS_FL_SAVE_REGS was honoured.
  */
 static inline bool apf_ftrace_redirect(struct ftrace_regs *fregs, void *to)
 {

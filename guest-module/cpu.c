@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The CPUs: switching APF of each through its MSR, taking sleepers over from the kernel's own table and
- * handing them back, and the times when a CPU goes away (offline, suspend, reboot, kexec).
+ * The CPUs: switching APF of each through its MSR, taking sleepers over from the kernel's own table
+ * and handing them back, and the times when a CPU goes away (offline, suspend, reboot, kexec).
  *
- * What KVM does (arch/x86/kvm/x86.c, kvm_pv_enable_async_pf()): a write of MSR_KVM_ASYNC_PF_EN without
- * the enable bit drops all outstanding work of that vCPU: no wake will come for it any more, except one
- * that is already in the local APIC. A write with the bit queues one wake of all (token ~0). So a CPU
- * whose APF is switched off must wake its own sleepers, and does, in apf_table_sync().
+ * What KVM does (arch/x86/kvm/x86.c, kvm_pv_enable_async_pf()): a write of MSR_KVM_ASYNC_PF_EN
+ * without the enable bit drops all outstanding work of that vCPU: no wake will come for it any
+ * more, except one that is already in the local APIC. A write with the bit queues one wake of all
+ * (token ~0). So a CPU whose APF is switched off must wake its own sleepers, and does, in
+ * apf_table_sync().
  *
  * The switch-over loses nobody. At load:
  *
- *   1. on each CPU (also on those that come online meanwhile): MSR off; interrupts on, so that a wake
- *      in the APIC is delivered, to the kernel's table; then kvm_async_pf_task_wake(~0), which wakes
- *      what sleeps for this CPU there. From now on the host starts no new fault.
- *   2. synchronize_rcu_tasks(). The one way for a fault to be taken from the host and not be in a table
- *      yet, with interrupts on, is a hypervisor inside this guest: it reads the token after its own
- *      guest exits and waits for it later, without leaving the kernel or scheduling voluntarily in
- *      between. When this returns each of them has. Then wake all on each CPU again.
+ *   1. on each CPU (also on those that come online meanwhile): MSR off; interrupts on, so that a
+ *      wake in the APIC is delivered, to the kernel's table; then kvm_async_pf_task_wake(~0), which
+ *      wakes what sleeps for this CPU there. From now on the host starts no new fault.
+ *   2. synchronize_rcu_tasks(). The one way for a fault to be taken from the host and not be in a
+ *      table yet, with interrupts on, is a hypervisor inside this guest: it reads the token after
+ *      its own guest exits and waits for it later, without leaving the kernel or scheduling
+ *      voluntarily in between. When this returns each of them has. Then wake all on each CPU again.
  *   3. hooks in. Nobody can be on his way from one table to the other, as there is no fault.
  *   4. on each CPU: MSR back.
  *
- * Unload is the same the other way round; our table refuses to put anybody to sleep on a CPU that is
- * stopped, which also covers the latecomers of step 2.
+ * Unload is the same the other way round; our table refuses to put anybody to sleep on a CPU that
+ * is stopped, which also covers the latecomers of step 2.
  *
  * The lock of CPU hotplug is not held over 2 and 3: both may wait for work that takes it. Instead
  * @switching tells the online callback to leave a new CPU off; it runs before any user task can.
@@ -54,8 +55,8 @@ static int cpuhp_state = -1;
 /*
  * ops->enable. On the CPU itself, interrupts off.
  *
- * The kernel writes this MSR too: zero when the CPU goes down, its own value when it comes up. Hence
- * only what we have switched off is switched on again, and only if it is still as we left it.
+ * The kernel writes this MSR too: zero when the CPU goes down, its own value when it comes up.
+ * Hence only what we have switched off is switched on again, and only if it is still as we left it.
  */
 static void vcpu_enable(struct apf_table *t, unsigned int cpu, bool on)
 {
@@ -73,7 +74,7 @@ static void vcpu_enable(struct apf_table *t, unsigned int cpu, bool on)
 	}
 }
 
-/* In interrupt context on the CPU that was kicked, or with interrupts off on the kicking CPU itself. */
+/* In interrupt context on the CPU that was kicked, or, if it kicked itself, at once. */
 static void vcpu_kicked(void *info)
 {
 	struct apf_vcpu *v = info;
@@ -86,7 +87,8 @@ static void vcpu_kicked(void *info)
 
 /*
  * ops->kick. Any context but NMI. An offline CPU needs no kick: coming online it looks for itself.
- * Whoever finds @kicked set may rely on the one who set it, as vcpu_kicked() has not read the state yet.
+ * Whoever finds @kicked set may rely on the one who set it, as vcpu_kicked() has not read the state
+ * yet.
  */
 static void vcpu_kick(struct apf_table *t, unsigned int cpu)
 {
@@ -131,8 +133,8 @@ static void cpu_down_here(void)
 
 /*
  * Hotplug callbacks: in the CPU's hotplug thread, interrupts on. Ours is a dynamic state registered
- * after the kernel's own "x86/kvm:online": it comes after that on the way up and before it on the way
- * down. User tasks run on the CPU only after the one and not any more before the other.
+ * after the kernel's own "x86/kvm:online": it comes after that on the way up and before it on the
+ * way down. User tasks run on the CPU only after the one and not any more before the other.
  */
 static int vcpu_online(unsigned int cpu)
 {
@@ -187,9 +189,10 @@ static void reboot_down(void *unused)
 }
 
 /*
- * Reboot, halt and kexec: task context, all CPUs up. Ahead of the kernel's own notifier (priority 0),
- * which writes zero to the MSR but lets the sleepers lie: here they go on with synchronous faults. The
- * block is cleared, so the host does not take the figures of a kernel that is gone for the next one's.
+ * Reboot, halt and kexec: task context, all CPUs up. Ahead of the kernel's own notifier (priority
+ * 0), which writes zero to the MSR but lets the sleepers lie: here they go on with synchronous
+ * faults. The block is cleared, so the host does not take the figures of a kernel that is gone for
+ * the next one's.
  */
 static int reboot_notify(struct notifier_block *nb, unsigned long code, void *unused)
 {
@@ -335,7 +338,8 @@ int apf_cpu_takeover(void)
 	int ret;
 
 	switching = true;
-	ret = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "kvm/apf_guest:online", vcpu_online, vcpu_offline);
+	ret = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "kvm/apf_guest:online", vcpu_online,
+				vcpu_offline);
 	if (ret < 0) {
 		pr_err("no CPU hotplug state left (%d), not loading\n", ret);
 		switching = false;
@@ -362,7 +366,7 @@ void apf_cpu_go(void)
 	start_all(true);
 }
 
-/* Unload, up to where the hooks come out: when this returns nobody is in the table or in sleep.c. */
+/* Unload, before the hooks come out: when this returns nobody sleeps in our table. */
 void apf_cpu_handback_begin(void)
 {
 	unregister_reboot_notifier(&reboot_nb);
@@ -375,7 +379,7 @@ void apf_cpu_handback_begin(void)
 
 	synchronize_rcu_tasks();
 	wake_all();
-	/* Those awake need the CPU to get out of here; one sleeping on a CPU since offline cannot be. */
+	/* A CPU that went offline woke its sleepers then, so those online are all there are. */
 	while (apf_sleep_inside()) {
 		msleep(20);
 		wake_all();
@@ -387,7 +391,7 @@ void apf_cpu_handback_end(void)
 {
 	unsigned int cpu;
 
-	/* Those who came in before the hooks went, with interrupts off, and their last instructions. */
+	/* Those who came in before the hooks went: up to their count, and the last lines after it. */
 	synchronize_rcu();
 	while (apf_sleep_inside())
 		msleep(20);

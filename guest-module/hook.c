@@ -2,17 +2,17 @@
 /*
  * The two functions of the kernel that the module stands in for.
  *
- * kvm_async_pf_task_wait_schedule() and kvm_async_pf_task_wake() are ordinary traceable functions (not
- * noinstr): their callers are inside instrumentation_begin()/_end(), with RCU watching. The ftrace
- * callback at their entry points the saved instruction pointer to ours; arguments and return address
- * are where they were.
+ * kvm_async_pf_task_wait_schedule() and kvm_async_pf_task_wake() are ordinary traceable functions
+ * (not noinstr): their callers are inside instrumentation_begin()/_end(), with RCU watching. The
+ * ftrace callback at their entry points the saved instruction pointer to ours; arguments and return
+ * address are where they were.
  *
  * No FTRACE_OPS_FL_RECURSION: its guard would skip the callback when it thinks it recurses, and one
  * skipped redirect is a task in the wrong table. The callback calls nothing that is traced.
  * FTRACE_OPS_FL_PERMANENT: while we are in, ftrace_enabled cannot be set to 0, for the same reason.
  *
- * The two go in one after the other; between them APF is off everywhere (see cpu.c), so nobody can be
- * put to sleep by the one and waited for by the other.
+ * The two go in one after the other; between them APF is off everywhere (see cpu.c), so nobody can
+ * be put to sleep by the one and waited for by the other.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 

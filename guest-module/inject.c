@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Faults on purpose, for tests. Nothing here does anything unless the module was loaded with
- * fault_injection=1, which taints the kernel and says so; then each of these parameters is a number of
- * events still to be spoiled, and counts down to 0:
+ * fault_injection=1, which taints the kernel and says so; then each of these parameters is a number
+ * of events still to be spoiled, and counts down to 0:
  *
  *	inject_alloc	allocations to refuse
  *	inject_drop	page-ready events to drop
- *	inject_delay	page-ready events to hold back for inject_ms, to be delivered on whichever CPU
- *			the timer runs
+ *	inject_delay	page-ready events to hold back for inject_ms, to be delivered on
+ *			whichever CPU the timer runs
  *	inject_early	faults whose page-ready is delivered inject_ms before they may sleep
  *
- * A rescue and the pool's way back can be watched this way on a real host, where they do not happen.
+ * A rescue and the pool's way back can be watched this way on a real host, where they do not
+ * happen.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -72,7 +73,7 @@ MODULE_PARM_DESC(inject_drop, "test only: page-ready events to drop");
 module_param_cb(inject_delay, &count_ops, &delay_left, 0600);
 MODULE_PARM_DESC(inject_delay, "test only: page-ready events to hold back for inject_ms");
 module_param_cb(inject_early, &count_ops, &early_left, 0600);
-MODULE_PARM_DESC(inject_early, "test only: faults to keep behind their page-ready event for inject_ms");
+MODULE_PARM_DESC(inject_early, "test only: faults to keep inject_ms behind their page-ready");
 module_param(inject_ms, uint, 0600);
 MODULE_PARM_DESC(inject_ms, "test only: how long inject_delay and inject_early take, milliseconds");
 
@@ -148,7 +149,9 @@ bool apf_inject_wake(unsigned int cpu, u32 token)
 	return spoil(&delay_left) && hold_back(token);
 }
 
-/* In the wait, interrupts off, before the fault is in the table. Interrupts are off on return, too. */
+/*
+ * In the wait, interrupts off, before the fault is in the table. Interrupts are off on return, too.
+ */
 void apf_inject_wait(unsigned int cpu, u32 token)
 {
 	if (!spoil(&early_left))

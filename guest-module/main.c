@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * apf_guest: the sleep/wake table for asynchronous page faults in a KVM guest, in place of the kernel's
- * own. Parameters, the conditions for a load, and the order of coming and going.
+ * apf_guest: the sleep/wake table for asynchronous page faults in a KVM guest, in place of the
+ * kernel's own. Parameters, the conditions for a load, and the order of coming and going.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -28,7 +28,9 @@ bool apf_fault_injection;
 static bool live; /* the table is there: parameters have to be handed on to it */
 static bool selftest_wanted;
 
-/* Below the slowest disk an early wake might wait for, an age would drop wakes that are still wanted. */
+/*
+ * Below 100 ms a busy host alone could make a task too late for its wake, or a wake for its task.
+ */
 static int ms_set(const char *val, const struct kernel_param *kp)
 {
 	unsigned int ms;
@@ -87,7 +89,7 @@ MODULE_PARM_DESC(pool, "emergency nodes per CPU, 1 to 64 (default 1)");
 module_param_cb(rescue_ms, &ms_ops, &apf_rescue_ms, 0644);
 MODULE_PARM_DESC(rescue_ms, "longest sleep in milliseconds, 0 for no limit (default 10000)");
 module_param_cb(age_ms, &ms_ops, &apf_age_ms, 0644);
-MODULE_PARM_DESC(age_ms, "how long an early wake waits for its fault, milliseconds (default 10000)");
+MODULE_PARM_DESC(age_ms, "how long an early wake is kept, milliseconds (default 10000)");
 module_param_cb(selftest, &selftest_ops, NULL, 0600);
 MODULE_PARM_DESC(selftest, "write 1 to run the self-tests (KTAP on the kernel log)");
 module_param_named(fault_injection, apf_fault_injection, bool, 0444);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The few primitives the table core stands on, once for the kernel and once for user space, where the
- * same core runs under the thread and address sanitisers and the fuzzer.
+ * The few primitives the table core stands on, once for the kernel and once for user space, where
+ * the same core runs under the thread and address sanitisers and the fuzzer.
  *
  * Everything else the core needs (memory, waking a task, switching APF) reaches it through
  * struct apf_table_ops.

@@ -3,14 +3,15 @@
  * The report block: the one path by which figures leave the guest. Layout in uapi/apf_guest.h.
  *
  * Where it is. MSR_KVM_ASYNC_PF_EN holds the guest-physical address of the CPU's APF data area, a
- * static per-CPU variable of the kernel which is not exported. Per-CPU memory may be mapped in vmalloc
- * space, but it always consists of pages of RAM, and all RAM is in the kernel's direct map:
- * phys_to_virt() gives a second mapping of the same page, of the same memory type. The area is aligned
- * to its 64 bytes, so it does not cross a page. Encrypted guests would need the page to be shared in
- * the direct map as well; the module does not load there.
+ * static per-CPU variable of the kernel which is not exported. Per-CPU memory may be mapped in
+ * vmalloc space, but it always consists of pages of RAM, and all RAM is in the kernel's direct map:
+ * phys_to_virt() gives a second mapping of the same page, of the same memory type. The area is
+ * aligned to its 64 bytes, so it does not cross a page. Encrypted guests would need the page to be
+ * shared in the direct map as well; the module does not load there.
  *
- * Who writes. Only the CPU itself, with interrupts off: there is one writer per block, and the sequence
- * count needs no lock. The kernel and the host write the 8 bytes in front of the block, never in it.
+ * Who writes. Only the CPU itself, with interrupts off: there is one writer per block, and the
+ * sequence count needs no lock. The kernel and the host write the 8 bytes in front of the block,
+ * never in it.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 

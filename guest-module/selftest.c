@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Self-tests on demand, in KTAP on the kernel log: write 1 to /sys/module/apf_guest/parameters/selftest,
- * read the outcome there. They use tables of their own and the real sleep and wake, so they can run
- * while the module is at work. "CPU" 0 and 1 of such a table are names; where two real CPUs are needed
- * the test says so.
+ * Self-tests on demand, in KTAP on the kernel log: write 1 to
+ * /sys/module/apf_guest/parameters/selftest, read the outcome there. They use tables of their own
+ * and the real sleep and wake, so they can run while the module is at work. "CPU" 0 and 1 of such a
+ * table are names; where two real CPUs are needed the test says so.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -102,7 +102,8 @@ static const struct apf_table_ops st_ops = {
 };
 
 /* The calls of the core, with interrupts off as it wants them. */
-static bool st_wait(struct st *s, unsigned int cpu, struct apf_entry *w, u32 token, unsigned long now)
+static bool st_wait(struct st *s, unsigned int cpu, struct apf_entry *w, u32 token,
+		    unsigned long now)
 {
 	unsigned long flags;
 	bool ret;
@@ -427,8 +428,8 @@ static void test_real_rescue(struct st *s)
 }
 
 /*
- * Fault and wake of the same token started at the same time on different threads, over and over: one of
- * them is first, and the sleeper has to come back in either case.
+ * Fault and wake of the same token started at the same time on different threads, over and over:
+ * one of them is first, and the sleeper has to come back in either case.
  */
 static void test_race(struct st *s)
 {
@@ -456,8 +457,8 @@ static void test_race(struct st *s)
 }
 
 /*
- * Random operations against the one rule that matters: after a wake nobody sleeps for its token, and
- * until it has aged the next fault with the token does not sleep.
+ * Random operations against the one rule that matters: after a wake nobody sleeps for its token,
+ * and until it has aged the next fault with the token does not sleep.
  */
 static void test_random(struct st *s)
 {

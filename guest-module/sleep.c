@@ -3,15 +3,16 @@
  * The task side of the table (who sleeps, how it is woken) and the timer that bounds the sleep.
  *
  * Context of apf_guest_wait_schedule(): reached by ftrace from the entry of the kernel's own
- * kvm_async_pf_task_wait_schedule(), in the #PF handler of a task that was in user mode, or in a vCPU
- * thread of a hypervisor in this guest; interrupts off and RCU watching in both, and so on return.
+ * kvm_async_pf_task_wait_schedule(), in the #PF handler of a task that was in user mode, or in a
+ * vCPU thread of a hypervisor in this guest; interrupts off and RCU watching in both, and so on
+ * return.
  *
  * Context of apf_guest_task_wake(): the same for kvm_async_pf_task_wake(); hard interrupt, or task
  * with interrupts off.
  *
- * Both have interrupts off from the first instruction, so up to the schedule() and after it they are
- * RCU read-side sections. That is what synchronize_rcu() waits for on unload; for the schedule() in
- * between there is the count of those inside.
+ * Both have interrupts off from the first instruction, so up to the schedule() and after it they
+ * are RCU read-side sections. That is what synchronize_rcu() waits for on unload; for the
+ * schedule() in between there is the count of those inside.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -33,8 +34,8 @@ static struct timer_list timer;
 static bool timer_closed;
 
 /*
- * ops->alloc, with interrupts off, usually in a hard interrupt. On PREEMPT_RT the allocator may not be
- * called there at all, which leaves the emergency pool.
+ * ops->alloc, with interrupts off, usually in a hard interrupt. On PREEMPT_RT the allocator may not
+ * be called there at all, which leaves the emergency pool.
  */
 void *apf_sleep_alloc(struct apf_table *t)
 {
@@ -49,10 +50,10 @@ void apf_sleep_free(struct apf_table *t, void *entry)
 }
 
 /*
- * ops->wake. The task was found in the table, so it had not left its wait and could not exit, and we
- * have had interrupts off since: whatever it does now, its task_struct is freed only after a grace
- * period, which waits for us. Woken when it already runs, or even sleeps elsewhere by now, it takes
- * this as any other spurious wake-up.
+ * ops->wake. The task was found in the table, so it had not left its wait and could not exit, and
+ * we have had interrupts off since: whatever it does now, its task_struct is freed only after a
+ * grace period, which waits for us. Woken when it already runs, or even sleeps elsewhere by now, it
+ * takes this as any other spurious wake-up.
  */
 void apf_sleep_wake_task(struct apf_table *t, void *task)
 {
@@ -65,8 +66,8 @@ static bool may_sleep(void)
 }
 
 /*
- * Sleep until the entry is out of the table. Nothing may be done with @w after this has been seen, but
- * to return; see waiter_release() in table.c.
+ * Sleep until the entry is out of the table. Nothing may be done with @w after this has been seen,
+ * but to return; see waiter_release() in table.c.
  */
 static void sleep_until_released(struct apf_entry *w)
 {
@@ -105,8 +106,9 @@ void apf_guest_wait_schedule(u32 token)
 	this_cpu_inc(apf_vcpu.entered);
 
 	/*
-	 * Where the kernel would never fault us (the host delivers to user mode only), nor should we die
-	 * on it: go back and touch the page again. The host then halts the vCPU until it is there.
+	 * Where the kernel would never fault us (the host delivers to user mode only), nor should
+	 * we die on it: go back and touch the page again. The host then halts the vCPU until it is
+	 * there.
 	 */
 	if (unlikely(!may_sleep())) {
 		apf_table_refuse(&apf_table, cpu, token, jiffies);
@@ -177,9 +179,9 @@ static unsigned long scan_period(void)
 
 /*
  * Someone may have come into the table: see that it is scanned. One comparison when the timer runs
- * already. No arming is lost: the timer is no longer pending when its function starts, the scan takes
- * the lock of each bucket, and so did whoever came into one. Either the scan sees him and arms the
- * timer, or he comes after and sees it not pending.
+ * already. No arming is lost: the timer is no longer pending when its function starts, the scan
+ * takes the lock of each bucket, and so did whoever came into one. Either the scan sees him and
+ * arms the timer, or he comes after and sees it not pending.
  */
 void apf_sleep_arm(void)
 {
@@ -189,9 +191,9 @@ void apf_sleep_arm(void)
 }
 
 /*
- * Softirq. Any CPU scans for all; afterwards those with sleepers, or whose sleepers went (another CPU
- * may have woken them), bring their own report up to date, as only they may write it. Everything that
- * comes into the table arms the timer, so this sees the last of them go, too.
+ * Softirq. Any CPU scans for all; afterwards those with sleepers, or whose sleepers went (another
+ * CPU may have woken them), bring their own report up to date, as only they may write it.
+ * Everything that comes into the table arms the timer, so this sees the last of them go, too.
  */
 static void timer_fn(struct timer_list *unused)
 {
@@ -215,8 +217,8 @@ static void timer_fn(struct timer_list *unused)
 
 int apf_sleep_init(void)
 {
-	cache = kmem_cache_create("apf_guest_early", sizeof(struct apf_entry), 0, SLAB_HWCACHE_ALIGN,
-				  NULL);
+	cache = kmem_cache_create("apf_guest_early", sizeof(struct apf_entry), 0,
+				  SLAB_HWCACHE_ALIGN, NULL);
 	if (!cache)
 		return -ENOMEM;
 	timer_closed = false;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * /sys/module/apf_guest/stats/ (the sum of all CPUs) and /sys/module/apf_guest/stats/cpuN/: one figure
- * per file, read only. Names as in struct apf_figures and in the report block.
+ * /sys/module/apf_guest/stats/ (the sum of all CPUs) and /sys/module/apf_guest/stats/cpuN/: one
+ * figure per file, read only. Names as in struct apf_figures and in the report block.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 

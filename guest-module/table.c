@@ -7,15 +7,16 @@
  *
  *   - it wakes every sleeper of the token;
  *   - or it leaves something that keeps the next fault with this token from sleeping: an early-wake
- *     entry (from memory or from the emergency pool) or, when there is no node, a late slot in state
- *     READY, or, when those are full, the overflow mark of the bucket. The last two need no memory.
+ *     entry (from memory or from the emergency pool) or, when there is no node, a late slot in
+ *     state READY, or, when those are full, the overflow mark of the bucket. The last two need no
+ *     memory.
  *
  * apf_table_wait() looks for all of these under the same lock before it queues, so fault and wake
  * cannot miss each other. What is left for a fault that never comes is dropped after @age, which is
  * long beyond the microseconds by which a wake can overtake its fault.
  *
- * The other direction needs no promise: a sleeper that is woken without reason touches its page again
- * and, if it is still not there, faults again.
+ * The other direction needs no promise: a sleeper that is woken without reason touches its page
+ * again and, if it is still not there, faults again.
  */
 #include "table.h"
 
@@ -48,11 +49,12 @@ static void entry_unlink(struct apf_entry *e)
 /*
  * Send an unlinked sleeper on its way. Under the bucket's lock.
  *
- * The entry is on the sleeper's stack. A sleeper may be awake for its own reasons and see queued == 0
- * the moment it is written, return, and its stack may be in use for something else before the next
- * line here runs. Hence: read @task first, make the release the last access to the entry, and wake
- * through @task alone, which the platform keeps in memory (see struct apf_table_ops). The sleeper sets
- * its task state before it reads @queued, so either it sees 0, or the wake finds it asleep.
+ * The entry is on the sleeper's stack. A sleeper may be awake for its own reasons and see queued ==
+ * 0 the moment it is written, return, and its stack may be in use for something else before the
+ * next line here runs. Hence: read @task first, make the release the last access to the entry, and
+ * wake through @task alone, which the platform keeps in memory (see struct apf_table_ops). The
+ * sleeper sets its task state before it reads @queued, so either it sees 0, or the wake finds it
+ * asleep.
  *
  * This is why there is no wait queue in the entry: its lock would have to be released after the
  * sleeper was told to go, in memory that is no longer there. The kernel's own table can afford that
@@ -106,8 +108,8 @@ static struct apf_late *late_slot(struct apf_bucket *b)
 }
 
 /*
- * A sleeper goes without its wake: should that still come, it is not an early one. If there is no slot
- * it is taken for one, and ages out.
+ * A sleeper goes without its wake: should that still come, it is not an early one. If there is no
+ * slot it is taken for one, and ages out.
  */
 static void late_remember(struct apf_bucket *b, u32 token, unsigned long now)
 {
@@ -229,8 +231,8 @@ void apf_table_init(struct apf_table *t, const struct apf_table_ops *ops, struct
 	}
 }
 
-bool apf_table_wait(struct apf_table *t, unsigned int cpu, struct apf_entry *w, void *task, u32 token,
-		    unsigned long now)
+bool apf_table_wait(struct apf_table *t, unsigned int cpu, struct apf_entry *w, void *task,
+		    u32 token, unsigned long now)
 {
 	struct apf_bucket *b = bucket_of(t, token);
 	struct apf_cpu *c = t->cpus[cpu];
@@ -265,8 +267,9 @@ bool apf_table_wait(struct apf_table *t, unsigned int cpu, struct apf_entry *w, 
 	}
 
 	/*
-	 * APF is off on this CPU, so the host owes it no wake; or this bucket has room for no more early
-	 * wakes, and one it did not keep may be ours. Where the wake is still to come, it is not early.
+	 * APF is off on this CPU, so the host owes it no wake; or this bucket has room for no more
+	 * early wakes, and one it did not keep may be ours. Where the wake is still to come, it is
+	 * not early.
 	 */
 	if (c->blocked || b->overflow) {
 		late_remember(b, token, now);
@@ -315,8 +318,8 @@ void apf_table_refuse(struct apf_table *t, unsigned int cpu, u32 token, unsigned
 
 /*
  * Deliver a wake to what is in the table: every sleeper of the token (the host should not give one
- * token to two faults, but none of them may be left behind if it does), a late slot, or an early wake
- * that is there already. Returns false if there is nothing. Under the bucket's lock.
+ * token to two faults, but none of them may be left behind if it does), a late slot, or an early
+ * wake that is there already. Returns false if there is nothing. Under the bucket's lock.
  */
 static bool deliver(struct apf_table *t, struct apf_bucket *b, unsigned int cpu, u32 token,
 		    unsigned long now)
@@ -378,7 +381,7 @@ void apf_table_wake(struct apf_table *t, unsigned int cpu, u32 token, unsigned l
 	if (done)
 		return;
 
-	/* No memory is allocated under a raw lock; so the fault may come meanwhile, on another CPU. */
+	/* No memory is allocated under a raw lock; so the fault may come meanwhile, elsewhere. */
 	e = early_get(t, cpu);
 	apf_lock(&b->lock);
 	done = deliver(t, b, cpu, token, now);
@@ -402,8 +405,8 @@ void apf_table_wake(struct apf_table *t, unsigned int cpu, u32 token, unsigned l
 	apf_count_inc(&c->early_wakes);
 	if (!e) {
 		/*
-		 * The wake is kept, but only just. Those that sleep already are woken, so that nobody
-		 * depends on a CPU that is out of nodes.
+		 * The wake is kept, but only just. Those that sleep already are woken, so that
+		 * nobody depends on a CPU that is out of nodes.
 		 */
 		apf_count_inc(&c->pool_exhausted);
 		apf_table_broadcast(t, cpu, now);

@@ -14,9 +14,9 @@
  *	apf_table_figures, _sleepers	any
  *	apf_table_purge			task, when nobody calls wait or wake any more
  *
- * Locks. One raw lock per bucket, innermost but for what ops->wake takes. It guards the bucket's list,
- * its late tokens and its overflow mark. No two are ever held together. Memory is never allocated or
- * freed, and ops->enable and ops->kick are never called, under one.
+ * Locks. One raw lock per bucket, innermost but for what ops->wake takes. It guards the bucket's
+ * list, its late tokens and its overflow mark. No two are ever held together. Memory is never
+ * allocated or freed, and ops->enable and ops->kick are never called, under one.
  *
  * Time is in the platform's ticks, compared so that it may wrap.
  */
@@ -30,8 +30,9 @@ enum {
 	APF_TABLE_BITS = 8,
 	APF_TABLE_SIZE = 1 << APF_TABLE_BITS,
 	/*
-	 * Late tokens a bucket remembers. One vCPU's broadcast leaves at most 64 of them, spread over
-	 * 256 buckets; the wake of one too many is only taken for an early one, which ages out.
+	 * Late tokens a bucket remembers. One vCPU's broadcast leaves at most 64 of them, spread
+	 * over 256 buckets; the wake of one too many is only taken for an early one, which ages
+	 * out.
 	 */
 	APF_LATE_SLOTS = 8,
 	/* One bit of a long per emergency node. */
@@ -167,9 +168,10 @@ struct apf_table;
  * @alloc: memory for an early wake, or NULL; interrupts are off, so it may not sleep
  * @free: give it back
  * @wake: make the task run; called under a bucket's lock. The task may already be gone from the
- *	table and running, so the platform has to keep it in memory until the call that led here returns
- * @enable: switch APF of the calling CPU on or off. When off, the host forgets every outstanding token
- *	of this CPU; the table then wakes its sleepers
+ *	table and running, so the platform has to keep it in memory until the call that led here
+ *	returns
+ * @enable: switch APF of the calling CPU on or off. When off, the host forgets every outstanding
+ *	token of this CPU; the table then wakes its sleepers
  * @kick: have apf_table_sync() run soon on this CPU, which may be offline by now: then do nothing
  */
 struct apf_table_ops {
@@ -245,11 +247,11 @@ void apf_table_init(struct apf_table *t, const struct apf_table_ops *ops, struct
 		    unsigned int nr_cpus, unsigned long rescue, unsigned long age);
 
 /*
- * Take a fault into the table. True: sleep until apf_entry_queued(@w) is false; @w must stay where it
- * is until then. False: do not sleep, touch the page again; @w was not used.
+ * Take a fault into the table. True: sleep until apf_entry_queued(@w) is false; @w must stay where
+ * it is until then. False: do not sleep, touch the page again; @w was not used.
  */
-bool apf_table_wait(struct apf_table *t, unsigned int cpu, struct apf_entry *w, void *task, u32 token,
-		    unsigned long now);
+bool apf_table_wait(struct apf_table *t, unsigned int cpu, struct apf_entry *w, void *task,
+		    u32 token, unsigned long now);
 /* The same for a caller that may not sleep at all. */
 void apf_table_refuse(struct apf_table *t, unsigned int cpu, u32 token, unsigned long now);
 
@@ -283,13 +285,13 @@ u32 apf_table_sleepers(struct apf_table *t);
 
 static inline u32 apf_table_hash(u32 token)
 {
-	/* The golden ratio, as the kernel's hash_32(): tokens differ in the low and the middle bits. */
+	/* As the kernel's hash_32(): tokens differ in their low and middle bits. */
 	return (token * 0x61C88647U) >> (32 - APF_TABLE_BITS);
 }
 
 /*
- * Still to sleep? Pairs with the release in waiter_release(): once false, the entry and all that was
- * written before it was unlinked belong to the sleeper alone.
+ * Still to sleep? Pairs with the release in waiter_release(): once false, the entry and all that
+ * was written before it was unlinked belong to the sleeper alone.
  */
 static inline bool apf_entry_queued(const struct apf_entry *w)
 {

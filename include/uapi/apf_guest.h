@@ -8,12 +8,13 @@
  * APF_GUEST_REPORT_OFFSET of the area, on every vCPU it runs on, and only where it found zeros.
  *
  * Who writes, who clears: only the vCPU that owns the area writes the block; it sets the block to
- * zero again when the module goes, and when the vCPU goes offline, is suspended or reboots. The host
- * only reads. All figures belong to this one vCPU, and all but the "now" ones only grow, modulo 2^32.
+ * zero again when the module goes, and when the vCPU goes offline, is suspended or reboots. The
+ * host only reads. All figures belong to this one vCPU, and all but the "now" ones only grow,
+ * modulo 2^32.
  *
  * How to read: as with a seqcount. Read @seq, give up while it is odd, read the fields, read @seq
- * again, start over if it has changed, a bounded number of times. The values come from a guest: check
- * each as hostile input.
+ * again, start over if it has changed, a bounded number of times. The values come from a guest:
+ * check each as hostile input.
  *
  * All fields are little-endian, as the rest of the area is.
  */
