@@ -86,7 +86,9 @@ static bool m_late(struct model *m, int tk, enum late state)
 			slot = i;
 			break;
 		}
-		if (in[i]->late == DUE && (!oldest || (long)(oldest->late_since - in[i]->late_since) >= 0))
+		if (in[i]->late != DUE)
+			continue;
+		if (!oldest || (long)(oldest->late_since - in[i]->late_since) >= 0)
 			oldest = in[i];
 	}
 	if (slot < 0) {

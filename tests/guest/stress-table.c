@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Threads on the table, for the thread and address sanitisers: faulting threads really sleep, with their
- * entries on their stacks, while others wake, broadcast, rescue, stop and start around them.
+ * Threads on the table, for the thread and address sanitisers: faulting threads really sleep, with
+ * their entries on their stacks, while others wake, broadcast, rescue, stop and start around them.
  *
- * What must come out: everybody comes back; the books balance; and no more sleepers were rescued than
- * wakes were dropped on purpose. A rescue beyond those would be a wake the table has lost.
+ * What must come out: everybody comes back; the books balance; and no more sleepers were rescued
+ * than wakes were dropped on purpose. A rescue beyond those would be a wake the table has lost.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -152,7 +152,10 @@ static void *sleeper(void *p)
 	for (i = 1; i <= TOKENS; i++) {
 		u32 token = i << 12 | t->cpu;
 
-		/* First the wake goes off, then the fault: who is first at the table is up to the scheduler. */
+		/*
+		 * First the wake goes off, then the fault: who is first at the table is up to the
+		 * scheduler.
+		 */
 		push(token);
 		if (rnd(&state) % 4 == 0)
 			sched_yield();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Unit tests of the table core: one promise of table.h each. Entries are static, as a failed test leaves
- * them in the table behind.
+ * Unit tests of the table core: one promise of table.h each. Entries are static, as a failed test
+ * leaves them in the table behind.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -70,7 +70,9 @@ static void note_wake(struct world *world, void *task)
 {
 	struct apf_entry *e = task;
 
-	/* The wake comes after the entry was let go: a sleeper that runs at once must find it so. */
+	/*
+	 * The wake comes after the entry was let go: a sleeper that runs at once must find it so.
+	 */
 	assert_false(apf_entry_queued(e));
 	woken[nr_woken++ % 8] = task;
 }
@@ -228,7 +230,9 @@ static void pool_is_taken_when_memory_is_refused(void **state)
 	assert_true(w.on[0]);
 	assert_int_equal(of(0).blocked, 0);
 	assert_true(wait_on(0, &e, 0x4001, 5));
-	/* The wake of the one refused would have been told from an early one, but this one sleeps. */
+	/*
+	 * The wake of the one refused would have been told from an early one, but this one sleeps.
+	 */
 	ready(0, 0x4001, 6);
 	assert_false(apf_entry_queued(&e));
 }
@@ -297,7 +301,10 @@ static void exhausted_pool_loses_no_wake(void **state)
 	ready(0, 0x5001, 0);
 	assert_int_equal(of(0).pool_exhausted, 1);
 	assert_int_equal(of(0).early_wakes, POOL + 1);
-	/* No node has it, and yet its fault does not sleep, on any CPU; the next one with the token does. */
+	/*
+	 * No node has it, and yet its fault does not sleep, on any CPU; the next one with the token
+	 * does.
+	 */
 	assert_false(wait_on(1, &e, 0x5001, 1));
 	assert_true(wait_on(1, &e, 0x5001, 2));
 	ready(1, 0x5001, 3);
@@ -388,7 +395,9 @@ static void rescue_and_late_wake(void **state)
 	assert_int_equal(of(0).early_wakes, 0);
 	assert_int_equal(w.nodes, 0);
 	assert_int_equal(of(0).wakes, 0);
-	/* Late, but not lost: were it an early wake of a token used again, its fault would go on. */
+	/*
+	 * Late, but not lost: were it an early wake of a token used again, its fault would go on.
+	 */
 	assert_false(wait_on(0, &e, 0x1001, 102 + RESCUE));
 	assert_int_equal(of(0).wakes, 1);
 }

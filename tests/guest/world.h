@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A world for the table core: CPUs, a memory allocator that can refuse, APF that can be looked at. */
+/*
+ * A world for the table core: CPUs, a memory allocator that can refuse, APF that can be looked at.
+ */
 #ifndef APF_TEST_WORLD_H
 #define APF_TEST_WORLD_H
 
