@@ -90,3 +90,18 @@ def locked(path, what):
         yield
     finally:
         os.close(fd)
+
+
+@contextlib.contextmanager
+def tried(path):
+    """Hold a lock file if nobody else does: True or False."""
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = True
+        except BlockingIOError:
+            free = False
+        yield free
+    finally:
+        os.close(fd)
