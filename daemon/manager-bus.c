@@ -8,13 +8,14 @@
 #include "manager.h"
 #include "vm-bus.h"
 
-/* What somebody may ask for is at most this long in an error text. */
-#define WANTED_SHOWN_MAX 64
+/* As much of what somebody asked for is repeated in an error text. */
+#define WANTED_SHOWN_BYTES 65
 
 int manager_bus_no_such_vm(struct manager *m, const char *wanted, sd_bus_error *error)
 {
 	_cleanup_free_ const char **names = NULL;
 	_cleanup_free_ char *near = NULL;
+	char shown[WANTED_SHOWN_BYTES];
 	const char *hint = "";
 	struct vm *vm;
 	size_t n = 0;
@@ -29,9 +30,10 @@ int manager_bus_no_such_vm(struct manager *m, const char *wanted, sd_bus_error *
 	if (virt_state(m->virt) != VIRT_CONNECTED)
 		hint = ", and libvirt is not connected";
 
-	return sd_bus_error_setf(error, APFD_ERROR_NO_SUCH_VM, "No running VM \"%.*s\"%s%s%s%s",
-				 WANTED_SHOWN_MAX, wanted, hint, near ? "; did you mean " : "",
-				 near ? near : "", near ? "?" : "");
+	name_excerpt(wanted, shown, sizeof(shown));
+	return sd_bus_error_setf(error, APFD_ERROR_NO_SUCH_VM, "No running VM \"%s\"%s%s%s%s",
+				 shown, hint, near ? "; did you mean " : "", near ? near : "",
+				 near ? "?" : "");
 }
 
 static int method_get_vm(sd_bus_message *message, void *userdata, sd_bus_error *error)

@@ -185,3 +185,15 @@ void name_make_utf8(char *s)
 		s += len;
 	}
 }
+
+void name_excerpt(const char *s, char *buf, size_t size)
+{
+	size_t len = strnlen(s, size);
+
+	/* Step back to where a character begins. */
+	if (len == size)
+		for (len--; len > 0 && ((unsigned char)s[len] & 0xc0) == 0x80; len--)
+			;
+	memcpy(buf, s, len);
+	buf[len] = '\0';
+}

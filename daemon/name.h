@@ -39,4 +39,10 @@ int name_near(const char *wanted, const char *const *names, size_t n_names, char
  */
 void name_make_utf8(char *s);
 
+/*
+ * name_excerpt: the beginning of @s, as much as fits into @size bytes (at least
+ * 1) with the final NUL; valid UTF-8 if @s is.
+ */
+void name_excerpt(const char *s, char *buf, size_t size);
+
 #endif /* APFD_NAME_H */

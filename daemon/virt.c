@@ -30,8 +30,6 @@ enum {
 	ERROR_TEXT_MAX = 256,
 };
 
-APF_DEFINE_CLEANUP(virDomainPtr, virDomainFree);
-
 /* struct callback_data - argument of libvirt's callbacks, one for each registration */
 struct callback_data {
 	struct virt *virt;

@@ -350,6 +350,7 @@ static int change(sd_bus_message *message, struct vm *vm, const char *state, sd_
 	const uint32_t *indices;
 	struct change *c;
 	enum apf_state s;
+	char shown[33];
 	size_t size;
 	int r;
 
@@ -361,9 +362,11 @@ static int change(sd_bus_message *message, struct vm *vm, const char *state, sd_
 	r = sd_bus_message_read_array(message, 'u', (const void **)&indices, &size);
 	if (r < 0)
 		return r;
-	if (vm_state_from_string(state, &s) < 0)
+	if (vm_state_from_string(state, &s) < 0) {
+		name_excerpt(state, shown, sizeof(shown));
 		return sd_bus_error_setf(error, APFD_ERROR_INVALID_STATE,
-					 "Unknown state \"%.32s\": it is off, pv or on", state);
+					 "Unknown state \"%s\": it is off, pv or on", shown);
+	}
 	if (size / sizeof(*indices) > GENL_VCPUS_MAX)
 		return sd_bus_error_setf(error, APFD_ERROR_NO_SUCH_VCPU,
 					 "No VM has more than %d vCPUs", GENL_VCPUS_MAX);

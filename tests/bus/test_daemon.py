@@ -2,6 +2,7 @@
 """The daemon as a process: options, ends, the service manager."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -23,6 +24,16 @@ def test_help():
     assert r.stderr == ""
     for option in ("--connect", "--pid-dir", "--debug", "--help", "--version"):
         assert option in r.stdout
+
+
+def test_manual_page_has_the_same_options():
+    in_help = set(re.findall(r"--([a-z-]+)", run("--help").stdout))
+    with open(os.path.join(os.path.dirname(__file__), "../../man/apfd.8"), encoding="utf-8") as f:
+        in_page = set(re.findall(r"\bFl -([a-z-]+)", f.read()))
+        # The second half of "Fl c | -connect".
+        f.seek(0)
+        in_page |= set(re.findall(r"\bFl \w \| -([a-z-]+)", f.read()))
+    assert in_page == in_help
 
 
 def test_version():

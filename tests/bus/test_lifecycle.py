@@ -148,7 +148,7 @@ def test_daemon_ends_while_libvirtd_hangs(start_apfd, libvirtd):
     daemon.send(signal.SIGSTOP)
     start = time.monotonic()
     apfd.send(signal.SIGTERM)
-    apfd.wait()
+    assert apfd.wait() == 0
     assert time.monotonic() - start < 15
 
 

@@ -217,7 +217,8 @@ def test_polkit_is_not_flooded_by_one_user(apfd, polkit):
 
 # ---- what is refused before anybody is asked ----
 
-@pytest.mark.parametrize("state", ["", "OFF", "mixed", "unknown", "offf", "auto"])
+@pytest.mark.parametrize("state", ["", "OFF", "mixed", "unknown", "offf", "auto",
+                                   "x" + "ü" * 100])
 def test_unknown_state(apfd, polkit, state):
     result = set_state(apfd, state).result()
     assert result["error"] == "org.apfd.Error.InvalidState"

@@ -133,12 +133,41 @@ static void test_make_utf8(void **state)
 	check_utf8("\xff\xfe", "??");
 }
 
+static void check_excerpt(const char *in, size_t size, const char *expected)
+{
+	char buf[64];
+
+	memset(buf, 'x', sizeof(buf));
+	name_excerpt(in, buf, size);
+	assert_string_equal(buf, expected);
+	assert_true(strlen(buf) < size);
+}
+
+static void test_excerpt(void **state)
+{
+	check_excerpt("abc", 10, "abc");
+	check_excerpt("abc", 4, "abc");
+	check_excerpt("abc", 3, "ab");
+	check_excerpt("abc", 1, "");
+	check_excerpt("", 1, "");
+	/* Never half a character. */
+	check_excerpt("a\xc3\xbc"
+		      "b",
+		      4, "a\xc3\xbc");
+	check_excerpt("a\xc3\xbc"
+		      "b",
+		      3, "a");
+	check_excerpt("\xf0\x9f\x90\xa7", 4, "");
+	check_excerpt("\xf0\x9f\x90\xa7", 5, "\xf0\x9f\x90\xa7");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse_uuid),    cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_distance),      cmocka_unit_test(test_near),
 		cmocka_unit_test(test_near_in_order), cmocka_unit_test(test_make_utf8),
+		cmocka_unit_test(test_excerpt),
 	};
 
 	return cmocka_run_group_tests_name("name", tests, NULL, NULL);
