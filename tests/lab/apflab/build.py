@@ -92,25 +92,31 @@ class Build:
             body()
         self._stamp(name, key)
 
+    def locked(self):
+        """One builder or installer per release: they share folders."""
+        return proc.locked(self.out / ".lock", f"building for {self.release}")
+
     def all(self, parts=PARTS):
+        with self.locked():
+            self._all(parts)
+        return self
+
+    def _all(self, parts):
         wrong = set(parts) - set(PARTS)
         if wrong:
             raise LabError(f"no part {', '.join(sorted(wrong))} to build; there are: {', '.join(PARTS)}")
-        self.out.mkdir(parents=True, exist_ok=True)
-        with proc.locked(self.out / ".lock", f"building for {self.release}"):
-            if (self.out / "image").exists() and (self.out / "image").read_text() != self.image.path.name:
-                # objects of another compiler or kernel
-                for folder in ("work", "meson", "modules", "dest"):
-                    shutil.rmtree(self.out / folder, ignore_errors=True)
-            (self.out / "image").write_text(self.image.path.name)
-            for folder, name in MODULES.items():
-                if folder in parts:
-                    self.module(paths.REPO / folder, name)
-            if "userspace" in parts:
-                self.userspace()
-            if "guest" in parts:
-                self.guest()
-        return self
+        if (self.out / "image").exists() and (self.out / "image").read_text() != self.image.path.name:
+            # objects of another compiler or kernel
+            for folder in ("work", "meson", "modules", "dest"):
+                shutil.rmtree(self.out / folder, ignore_errors=True)
+        (self.out / "image").write_text(self.image.path.name)
+        for folder, name in MODULES.items():
+            if folder in parts:
+                self.module(paths.REPO / folder, name)
+        if "userspace" in parts:
+            self.userspace()
+        if "guest" in parts:
+            self.guest()
 
     def module(self, source, name):
         """One out-of-tree module; its objects stay out of the repository."""
@@ -179,7 +185,12 @@ class Build:
 
     def install(self, host, parts=PARTS):
         """Build and put the result into a running L1."""
-        self.all(parts)
+        with self.locked():
+            self._all(parts)
+            self._install(host, parts)
+        return self
+
+    def _install(self, host, parts):
         if self.image.kver != host.kernel:
             raise LabError(f"{host.name} runs {host.kernel}, the modules are for {self.image.kver}")
         if "guest" in parts:
@@ -200,7 +211,6 @@ class Build:
                 # polkitd watches its folders itself, but only those that were there when it started
                 systemctl try-restart polkit
                 true""", timeout=120)
-        return self
 
     def module_tree(self, kos):
         """Our modules and the index files that name them, made here: depmod takes 4 s when emulated."""
