@@ -11,6 +11,10 @@
 #include "util.h"
 
 #define HIST_BYTES (APF_HIST_BUCKETS * sizeof(uint64_t))
+#define HIST_POLICY                                                            \
+	{                                                                      \
+		.type = NLA_UNSPEC, .minlen = HIST_BYTES, .maxlen = HIST_BYTES \
+	}
 
 /* clang-format off */
 static const struct nla_policy policy[APF_A_MAX + 1] = {
@@ -31,8 +35,8 @@ static const struct nla_policy policy[APF_A_MAX + 1] = {
 	[APF_A_OUTSTANDING]	  = { .type = NLA_U32 },
 	[APF_A_GUEST_APF]	  = { .type = NLA_U32 },
 	[APF_A_STATS]		  = { .type = NLA_NESTED },
-	[APF_A_HIST_ASYNC]	  = { .type = NLA_UNSPEC, .minlen = HIST_BYTES, .maxlen = HIST_BYTES },
-	[APF_A_HIST_SYNC]	  = { .type = NLA_UNSPEC, .minlen = HIST_BYTES, .maxlen = HIST_BYTES },
+	[APF_A_HIST_ASYNC]	  = HIST_POLICY,
+	[APF_A_HIST_SYNC]	  = HIST_POLICY,
 	[APF_A_EVENT]		  = { .type = NLA_U32 },
 	[APF_A_BY_PID]		  = { .type = NLA_U32 },
 	[APF_A_BY_COMM]		  = { .type = NLA_STRING },
