@@ -109,14 +109,27 @@ def listens(path):
         return s.connect_ex(path) == 0
 
 
+# Every process started, so that none outlives its test, however that ends.
+started = []
+
+
+def end_all():
+    while started:
+        popen = started.pop()
+        if popen.poll() is None:
+            popen.kill()
+        popen.wait()
+
+
 class Process:
-    """A process with a log file, ended by stop() at the latest."""
+    """A process with a log file."""
 
     def __init__(self, argv, log, **kwargs):
         self.log_path = log
         with open(log, "ab") as f:
             self.popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=f, stderr=f,
                                           **kwargs)
+        started.append(self.popen)
 
     def log(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as f:
@@ -230,6 +243,7 @@ class Call:
         user = {"user": uid, "group": uid, "extra_groups": []} if os.geteuid() == 0 else {}
         self.popen = subprocess.Popen([sys.executable, "-c", CALLER, request], cwd="/",
                                       stdout=subprocess.PIPE, text=True, **user)
+        started.append(self.popen)
 
     def result(self):
         out, _ = self.popen.communicate(timeout=PATIENCE_SEC)

@@ -35,8 +35,14 @@ DOMAINS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    yield
+    apfdtest.end_all()
+
+
 @pytest.fixture
-def directory():
+def directory(nothing_is_left):
     """Not pytest's own: other users must get into it."""
     path = tempfile.mkdtemp(prefix="apfd-test-")
     os.chmod(path, 0o755)
