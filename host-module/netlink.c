@@ -450,8 +450,9 @@ out:
 
 /*
  * Dumps: args[0] is the id of the VM to go on with, args[1] the index of its
- * vCPU, args[2] the only VM wanted, or 0, args[3] whether it was begun. VMs that come and go between two
- * calls are or are not part of the dump; each message is consistent in itself.
+ * vCPU, args[2] the only VM wanted, or 0, args[3] whether it was begun. VMs
+ * that come and go between two calls are or are not part of the dump; each
+ * message is consistent in itself.
  */
 static int dump_vm(struct sk_buff *skb, struct netlink_callback *cb)
 {

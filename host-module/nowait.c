@@ -23,6 +23,7 @@
 #include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/mm.h>
 #include <linux/page-flags.h>
 
 #include "compat.h"
@@ -46,10 +47,11 @@ static bool nowait_running;
 
 static int swap_readpage_pre(struct kprobe *kp, struct pt_regs *regs)
 {
+	/* A folio from 6.7 on, which begins with its first page. */
 	struct page *page = (struct page *)regs->di;
 	struct apf_host_vcpu *vcpu;
 
-	if (!(u8)regs->si || !PageSwapCache(page))
+	if (!(u8)regs->si || !folio_test_swapcache(page_folio(page)))
 		return 0;
 
 	rcu_read_lock();
@@ -136,7 +138,7 @@ static const struct kernel_param_ops nowait_ops = {
 
 module_param_cb(nowait_swapin, &nowait_ops, NULL, 0644);
 MODULE_PARM_DESC(nowait_swapin,
-		 "Read swap for watched vCPUs without waiting: auto (if this kernel needs it), 0, 1 (default: auto)");
+		 "Read swap for watched vCPUs without waiting: auto, 0, 1 (default: auto)");
 
 u32 apf_host_nowait_state(void)
 {

@@ -205,6 +205,31 @@ def test_guest_without_apf_halts_only_when_allowed(nl, vm):
     assert after["REFUSED"] > before["REFUSED"]
 
 
+def test_nested_guard(nl, vm):
+    guest = vm("nests", vcpus=1, workload=None)
+    loaded = guest.run("for m in $(cat /modules/nested); do insmod /modules/$m 2>/dev/null; done; ls /dev/kvm", timeout=60)
+    assert loaded[0] == 0, f"no KVM in the guest: {loaded[1]}"
+    vm_id = nl.add(guest.pid)
+
+    def grown_while_nested():
+        before = nl.vm(vm_id)["STATS"]
+        rc, out = guest.run("nested 220 12", timeout=180)
+        assert rc == 0 and "rounds of" in out, out
+        return difference(before, nl.vm(vm_id)["STATS"])
+
+    grown = grown_while_nested()
+    assert grown["REFUSED_NESTED"] > 20, grown
+    # What the guest itself faulted in, filling the memory, was not refused.
+    assert grown["NOT_PRESENT"] + grown["HALTED"] > 0
+    param = "/sys/module/apf_host/parameters/nested_guard"
+    try:
+        nl.host.run(f"echo 0 >{param}")
+        assert nl.info()["INFO_NESTED_GUARD"] == 0
+        assert grown_while_nested()["REFUSED_NESTED"] == 0
+    finally:
+        nl.host.run(f"echo 1 >{param}")
+
+
 def test_bad_input_is_refused_with_a_text_and_changes_nothing(nl, watched):
     vm, vm_id = watched
     nl.set(vm_id, PV)

@@ -8,7 +8,7 @@ import shutil
 
 from . import paths, proc
 from .errors import LabError
-from .images import HostImage, make_initrd
+from .images import HostImage, make_initrd, module_files
 from .progress import say, step
 
 MODULES = {"host-module": "apf_host", "guest-module": "apf_guest"}
@@ -17,6 +17,9 @@ NOT_SOURCE = {"build", ".git", "__pycache__", ".pytest_cache", "node_modules"}
 
 # What an L2 needs for the agent's channel; its disk-less system has everything else built in.
 L2_MODULES = ["virtio_pci", "virtio_console"]
+L2_PROGRAMS = ("workload", "nested")
+# Loaded by the test that wants a guest in the guest; which of them fits depends on L0.
+NESTED_MODULES = ["kvm_amd", "kvm_intel"]
 
 
 def fingerprint(*folders):
@@ -172,15 +175,19 @@ class Build:
         have_ko = ko.exists() and (paths.REPO / "guest-module").exists()
 
         def build():
-            self.chroot("gcc -std=gnu17 -O2 -Wall -Wextra -static -pthread -o /out/workload "
-                        "/src/tests/lab/workload/workload.c", "building the workload")
-            files = {"init": (source / "init.sh").read_bytes(), "agent.sh": (source / "agent.sh").read_bytes(),
-                     "bin/workload": (self.out / "workload").read_bytes()}
+            files = {"init": (source / "init.sh").read_bytes(), "agent.sh": (source / "agent.sh").read_bytes()}
+            for name in L2_PROGRAMS:
+                self.chroot(f"gcc -std=gnu17 -O2 -Wall -Wextra -Wno-unused-parameter -static -pthread -o /out/{name} "
+                            f"/src/tests/lab/workload/{name}.c", f"building {name}")
+                files[f"bin/{name}"] = (self.out / name).read_bytes()
+            nested = module_files(self.image.tree, self.image.kver, NESTED_MODULES)
+            files.update({f"modules/{name}": data for name, data in nested.items()})
+            files["modules/nested"] = "\n".join(nested) + "\n"
             if have_ko:
                 files["modules/apf_guest.ko"] = ko.read_bytes()
             make_initrd(self.image.tree, self.image.kver, L2_MODULES, files, self.initrd)
 
-        key = repr(L2_MODULES) + fingerprint(source) + (hashlib.sha256(ko.read_bytes()).hexdigest() if have_ko else "")
+        key = repr((L2_MODULES, L2_PROGRAMS, NESTED_MODULES)) + fingerprint(source) + (hashlib.sha256(ko.read_bytes()).hexdigest() if have_ko else "")
         self._once("guest", key, self.initrd, "the L2 initramfs", build)
 
     def install(self, host, parts=PARTS):
