@@ -391,7 +391,7 @@ void apf_cpu_handback_end(void)
 {
 	unsigned int cpu;
 
-	/* Those who came in before the hooks went: up to their count, and the last lines after it. */
+	/* Those who came in before the hooks went: up to their count, and the lines after it. */
 	synchronize_rcu();
 	while (apf_sleep_inside())
 		msleep(20);

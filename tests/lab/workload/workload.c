@@ -71,7 +71,8 @@ static unsigned int bucket_of(uint64_t ns)
 	if (ns < (1u << SUB_BITS))
 		return ns;
 	log2 = 63 - __builtin_clzll(ns);
-	return ((log2 - SUB_BITS + 1) << SUB_BITS) + ((ns >> (log2 - SUB_BITS)) & ((1u << SUB_BITS) - 1));
+	return ((log2 - SUB_BITS + 1) << SUB_BITS) +
+	       ((ns >> (log2 - SUB_BITS)) & ((1u << SUB_BITS) - 1));
 }
 
 static uint64_t bucket_ns(unsigned int bucket)
@@ -95,7 +96,8 @@ static void *fault(void *arg)
 		begin = now_ns();
 		/* a write: the page must be dirty again, or it would be dropped, not written */
 		((volatile uint64_t *)region)[page * (PAGE_BYTES / 8) + 1]++;
-		atomic_fetch_add_explicit(&t->hist[bucket_of(now_ns() - begin)], 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&t->hist[bucket_of(now_ns() - begin)], 1,
+					  memory_order_relaxed);
 		atomic_fetch_add_explicit(&t->count, 1, memory_order_relaxed);
 	}
 	return NULL;
@@ -179,7 +181,8 @@ static double percentile_us(double part)
 static void sample(uint64_t begin, const char *head, bool last)
 {
 	printf("{%s\"ms\":%" PRIu64 ",\"touches\":%" PRIu64 ",\"work\":%" PRIu64 ",\"apf_int\":%" PRIu64,
-	       head, (now_ns() - begin) / 1000000, total(faulters, n_faulters), total(workers, n_workers),
+	       head, (now_ns() - begin) / 1000000, total(faulters, n_faulters),
+	       total(workers, n_workers),
 	       page_ready_interrupts());
 	if (last)
 		printf(",\"p50_us\":%.1f,\"p95_us\":%.1f", percentile_us(0.50), percentile_us(0.95));
@@ -280,7 +283,8 @@ int main(int argc, char *argv[])
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
 
-	region = mmap(NULL, region_pages * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	region = mmap(NULL, region_pages * PAGE_BYTES, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (region == MAP_FAILED) {
 		perror("workload: mmap");
 		return 1;
