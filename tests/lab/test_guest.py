@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: GPL-2.0
+"""apf_guest in guests that swap: nobody stays asleep, whatever is done to the module or the guest."""
+
+import os
+import re
+import struct
+import time
+
+import pytest
+
+from apflab import VM
+from apflab.netlink import ON, Netlink
+
+LOAD = "-f 4 -w 1 -m 220 -t 0"
+# Enough turns to catch a CPU in any state; a quick look may do with less.
+TURNS = int(os.environ.get("APF_LAB_TURNS", "50"))
+RESCUE_MS = 3000
+PARAM = "/sys/module/apf_guest/parameters"
+STATS = "/sys/module/apf_guest/stats"
+APF_ON = 1
+
+
+@pytest.fixture(scope="module")
+def nl(host):
+    # apfd would set gates of its own accord
+    host.run("systemctl stop apfd 2>/dev/null; rmmod apf_host 2>/dev/null", check=False)
+    nl = Netlink(host).load()
+    yield nl
+    host.run("rmmod apf_host", check=False, timeout=120)
+
+
+def watch(nl, guest):
+    """Have its swap-ins made asynchronous, on hosts that need help for that."""
+    nl.set(nl.add(guest.pid), ON)
+    return guest
+
+
+@pytest.fixture(scope="module")
+def guest(host, nl):
+    """Two vCPUs under swap load, without the module at first."""
+    with VM(host, "guest", vcpus=2, workload=LOAD) as vm:
+        vm.wait_ready()
+        yield watch(nl, vm)
+
+
+@pytest.fixture
+def loaded(guest):
+    """The module in, faults coming; out again afterwards, with its books balanced."""
+    sh(guest, f"insmod /modules/apf_guest.ko fault_injection=1 rescue_ms={RESCUE_MS} age_ms=2000")
+    until(guest, lambda: figures(guest)["waits"] > 50, "faults that go through the module")
+    yield guest
+    if guest.run("[ -d /sys/module/apf_guest ]")[0] == 0:
+        books(guest, sh(guest, "rmmod apf_guest; dmesg | grep 'apf_guest: gone' | tail -1", 120))
+
+
+def sh(guest, cmd, timeout=60):
+    rc, out = guest.run(cmd, timeout=timeout)
+    assert rc == 0, f"{cmd}: {rc}: {out}"
+    return out
+
+
+def until(guest, condition, what, timeout=60):
+    deadline = time.monotonic() + timeout
+    while True:
+        got = condition()
+        if got:
+            return got
+        assert time.monotonic() < deadline, f"not in {timeout} s: {what}"
+        time.sleep(0.5)
+
+
+def figures(guest, cpu=None):
+    folder = STATS if cpu is None else f"{STATS}/cpu{cpu}"
+    # builtins only: a fork takes its time in a guest that swaps
+    out = sh(guest, f"cd {folder}; for f in *; do [ -d $f ] || {{ read v <$f; echo $f $v; }}; done")
+    return {name: int(value, 0) for name, value in (line.split() for line in out.splitlines() if line)}
+
+
+def inject(guest, **what):
+    sh(guest, "; ".join(f"echo {n} >{PARAM}/inject_{name}" for name, n in what.items()))
+
+
+def books(guest, line):
+    """The line of the unload: every wait was ended by somebody."""
+    found = re.search(r"waits (\d+) = wakes (\d+) \+ rescues (\d+) \+ broadcasts (\d+);", line)
+    assert found, line
+    waits, wakes, rescues, broadcasts = map(int, found.groups())
+    assert waits == wakes + rescues + broadcasts, line
+    return waits, wakes, rescues, broadcasts
+
+
+def nobody_stuck(guest, timeout=60):
+    """Every thread of the load has gone to sleep and come back since the call began.
+
+    Sleeping threads are to be expected, the load swaps; a stuck one never switches again.
+    """
+    switches = ("for t in /proc/$(pidof workload | cut -d' ' -f1)/task/*; do "
+                "echo ${t##*/} $(sed -n 's/^voluntary_ctxt_switches:.//p;s/^nonvoluntary_ctxt_switches:.//p' $t/status); done")
+
+    def read():
+        rows = (line.split() for line in sh(guest, switches).splitlines() if line)
+        return {row[0]: row[1:] for row in rows}
+
+    before = read()
+    assert len(before) >= 6
+    # the main thread sleeps between two samples, the others fault and work
+    until(guest, lambda: all(read()[t] != n for t, n in before.items()), "each thread getting on", timeout)
+
+
+def test_selftests_pass(loaded):
+    sh(loaded, f"echo 1 >{PARAM}/selftest", 300)
+    assert re.fullmatch(r"pass \d+ fail 0", sh(loaded, f"cat {PARAM}/selftest").strip())
+    log = sh(loaded, "dmesg | sed -n '/KTAP version 1/,$p'")
+    plan = int(re.search(r"1\.\.(\d+)", log).group(1))
+    assert plan >= 12
+    assert len(re.findall(r"^\S* ?.*\] ok \d+ ", log, re.M)) == plan
+    assert "not ok" not in log
+
+
+def read_block(host, guest, cpu):
+    """The report block as the host finds it: the register's address, and the guest's memory there."""
+    address = (figures(guest, cpu)["msr"] & ~0x3f) + 8
+    out = host.run(f"virsh -q qemu-monitor-command {guest.name} --hmp 'xp /14xw {address:#x}'").stdout
+    words = [int(w, 16) for line in out.splitlines() if ":" in line for w in line.split(":")[1].split()]
+    return struct.pack("<14I", *words)
+
+
+def test_report_block_says_what_sysfs_says(host, loaded):
+    names = ("magic", "version", "flags", "seq", "pool_size", "pool_in_use", "pool_taken", "pool_exhausted",
+             "sleepers", "early_wakes", "rescues", "unknown_tokens", "oldest_sleeper_ms", "waits", "wakes", "reserved")
+    for cpu in (0, 1):
+        before = figures(loaded, cpu)
+        block = dict(zip(names, struct.unpack("<IHHIHH10I", read_block(host, loaded, cpu))))
+        after = figures(loaded, cpu)
+        assert (block["magic"], block["version"], block["reserved"]) == (0x41504647, 1, 0)
+        assert block["pool_size"] == 1 and block["flags"] == 0
+        # Taken while the guest runs: between the two looks at sysfs.
+        for name in ("waits", "wakes", "rescues", "early_wakes", "pool_taken", "pool_exhausted", "unknown_tokens"):
+            assert before[name] <= block[name] <= after[name], name
+        assert block["waits"] > 0
+
+
+def test_load_and_unload_under_load(host, guest):
+    worked = 0
+    for turn in range(TURNS):
+        # Longer and shorter than a swap-in takes.
+        out = sh(guest, f"insmod /modules/apf_guest.ko && sleep 0.{turn % 10} && rmmod apf_guest && "
+                        "dmesg | grep 'apf_guest: gone' | tail -1", 120)
+        waits, _wakes, rescues, _broadcasts = books(guest, out)
+        assert rescues == 0, "a wake was lost"
+        worked += waits > 0
+    assert worked > TURNS / 2, "no faults: the test says nothing"
+    nobody_stuck(guest)
+    # zeros again, which is the condition for a load
+    assert guest.run("insmod /modules/apf_guest.ko && rmmod apf_guest", timeout=120)[0] == 0
+
+
+def test_dropped_wake_is_rescued(loaded):
+    assert figures(loaded)["rescues"] == 0
+    inject(loaded, drop=3)
+    until(loaded, lambda: figures(loaded)["rescues"] == 3, "three rescues", 30)
+    nobody_stuck(loaded)
+    assert figures(loaded)["rescues"] == 3, "more rescues than wakes dropped"
+
+
+def test_without_rescue_it_sleeps_until_the_unload(loaded):
+    sh(loaded, f"echo 0 >{PARAM}/rescue_ms")
+    inject(loaded, drop=1)
+    until(loaded, lambda: figures(loaded)["oldest_sleeper_ms"] > 2 * RESCUE_MS, "a sleeper nobody wakes")
+    line = sh(loaded, "rmmod apf_guest; dmesg | grep 'apf_guest: gone' | tail -1", 120)
+    assert books(loaded, line)[3] >= 1
+    nobody_stuck(loaded)
+
+
+def test_wake_delayed_past_the_rescue_is_late_not_early(loaded):
+    inject(loaded, ms=RESCUE_MS + 2000, delay=2)
+    until(loaded, lambda: figures(loaded)["late"] == 2, "two late wakes", 30)
+    now = figures(loaded)
+    assert now["rescues"] == 2
+    assert now["early_wakes"] == 0
+    nobody_stuck(loaded)
+
+
+def test_emergency_node_used_and_returned(loaded):
+    # One fault has to find no memory for the wake that overtakes it. Long enough to look at from the
+    # host; the node must come back with its fault, not age out.
+    sh(loaded, f"echo 40000 >{PARAM}/age_ms")
+    inject(loaded, ms=15000, alloc=1, early=1)
+    found = sh(loaded, f"""cd {STATS}; n=0
+        while [ $n -lt 200 ]; do
+            for c in 0 1; do
+                read used <cpu$c/pool_in_use
+                [ $used = 0 ] || {{ echo $c; exit 0; }}
+            done
+            sleep 0.1; n=$((n+1))
+        done; exit 1""")
+    cpu = int(found)
+    during = figures(loaded, cpu)
+    assert during["msr"] & APF_ON == 0
+    assert figures(loaded, 1 - cpu)["msr"] & APF_ON
+    block = struct.unpack("<IHHIHH10I", read_block(loaded.host, loaded, cpu))
+    assert block[2] == 1 and block[5] == 1 and block[6] == 1, "the host is not told"
+    until(loaded, lambda: figures(loaded, cpu)["pool_in_use"] == 0, "the node back")
+    after = figures(loaded, cpu)
+    assert after["aged"] == 0
+    assert after["msr"] & APF_ON
+    assert (after["pool_taken"], after["pool_exhausted"]) == (1, 0)
+    waits = after["waits"]
+    until(loaded, lambda: figures(loaded, cpu)["waits"] > waits + 10, "faults on this CPU again", 30)
+    nobody_stuck(loaded)
+
+
+def test_cpu_offline_and_online(loaded):
+    online = "/sys/devices/system/cpu/cpu1/online"
+    for _turn in range(5):
+        sh(loaded, f"echo 0 >{online}")
+        assert sh(loaded, f"cat {STATS}/cpu1/report").strip() == "0"
+        sh(loaded, f"sleep 0.5; echo 1 >{online}")
+        assert figures(loaded, 1)["report"] == 1
+        assert figures(loaded, 1)["msr"] & APF_ON
+    waits = figures(loaded, 1)["waits"]
+    until(loaded, lambda: figures(loaded, 1)["waits"] > waits, "faults on the CPU that is back", 30)
+    nobody_stuck(loaded)
+    assert figures(loaded)["rescues"] == 0, "a wake was lost"
+
+
+def test_suspend_and_resume(loaded):
+    # everything but the last step into the firmware
+    sh(loaded, "echo core >/sys/power/pm_test; echo mem >/sys/power/state; rc=$?; echo none >/sys/power/pm_test; exit $rc", 120)
+    for cpu in (0, 1):
+        now = figures(loaded, cpu)
+        assert now["report"] == 1 and now["msr"] & APF_ON
+    nobody_stuck(loaded)
+    waits = figures(loaded)["waits"]
+    until(loaded, lambda: figures(loaded)["waits"] > waits + 10, "faults after the resume", 30)
+
+
+def test_tracing_cannot_be_switched_off_under_it(loaded):
+    assert loaded.run("echo 0 >/proc/sys/kernel/ftrace_enabled")[0] != 0
+    # nor is the redirect skipped where others trace the same functions
+    sh(loaded, "cd /sys/kernel/tracing; echo kvm_async_pf_task_wait_schedule kvm_async_pf_task_wake >set_ftrace_filter; "
+               "echo function >current_tracer")
+    waits = figures(loaded)["waits"]
+    until(loaded, lambda: figures(loaded)["waits"] > waits + 50, "faults while traced", 30)
+    sh(loaded, "cd /sys/kernel/tracing; echo nop >current_tracer; echo >set_ftrace_filter")
+    nobody_stuck(loaded)
+    assert figures(loaded)["rescues"] == 0, "a wake went to the other table"
+
+
+def test_save_and_restore_with_faults_outstanding(host, nl):
+    with VM(host, "saved", vcpus=2, workload=LOAD, insmod=f"apf_guest rescue_ms={RESCUE_MS}") as vm:
+        vm.wait_ready()
+        watch(nl, vm)
+        until(vm, lambda: figures(vm)["waits"] > 50, "faults")
+        host.run("virsh -q save saved /run/lab/saved.img", timeout=300)
+        vm.detach()
+        host.run("virsh -q restore /run/lab/saved.img && cat /run/libvirt/qemu/saved.pid >/run/lab/saved.pid; "
+                 "rm -f /run/lab/saved.img", timeout=300)
+        vm._pid = int(host.read("/run/libvirt/qemu/saved.pid"))
+        watch(nl, vm)
+        nobody_stuck(vm)
+        now = figures(vm)
+        assert now["sleepers"] <= 4
+        waits = now["waits"]
+        until(vm, lambda: figures(vm)["waits"] > waits + 10, "faults after the restore", 30)
+
+
+def test_guest_reboots(host, nl):
+    with VM(host, "reboots", vcpus=2, workload=LOAD, insmod="apf_guest") as vm:
+        vm.wait_ready()
+        watch(nl, vm)
+        until(vm, lambda: figures(vm)["waits"] > 50, "faults")
+        # the lab's guests end where others would come up again
+        vm.run("(sleep 1; reboot -f) >/dev/null 2>&1 &")
+        host.wait_for(lambda: not vm.alive(), 60, "the end of the guest")
+        assert not [x for x in vm.console().splitlines() if "BUG:" in x or "WARNING:" in x or "Call Trace" in x]
+
+
+@pytest.mark.parametrize("kwargs, text", [
+    ({"cmdline": "no-kvmapf"}, "APF is off on CPU 0 (no-kvmapf?), not loading"),
+    # QEMU's named models do not have the flag
+    ({"cpu": "EPYC"}, "the host does not offer kvm-asyncpf-int, not loading"),
+])
+def test_refused_with_one_line_and_nothing_changed(vm, kwargs, text):
+    guest = vm("refused", workload=None, **kwargs)
+    rc, _out = guest.run("insmod /modules/apf_guest.ko")
+    assert rc != 0
+    log = [x for x in sh(guest, "dmesg").splitlines() if "apf_guest: " in x and "taint" not in x]
+    assert len(log) == 1 and log[0].endswith(text), log
+    assert guest.run("[ -d /sys/module/apf_guest ]")[0] != 0
+    assert sh(guest, "cat /sys/kernel/tracing/enabled_functions").strip() == ""
+
+
+def test_refused_without_ftrace(vm):
+    guest = vm("noftrace", workload=None)
+    sh(guest, "echo 0 >/proc/sys/kernel/ftrace_enabled")
+    rc, _out = guest.run("insmod /modules/apf_guest.ko")
+    assert rc != 0
+    assert "no ftrace with registers for kvm_async_pf_task_wait_schedule" in sh(guest, "dmesg | grep 'apf_guest: ' | tail -1")
+    # what was switched off for the attempt is on again
+    sh(guest, "echo 1 >/proc/sys/kernel/ftrace_enabled && insmod /modules/apf_guest.ko")
+    assert figures(guest, 0)["msr"] & APF_ON
+    sh(guest, "rmmod apf_guest")
+
+
+def test_parameters_out_of_range(vm):
+    guest = vm("params", workload=None)
+    for bad in ("pool=0", "pool=65", "rescue_ms=99", "age_ms=0", "rescue_ms=86400001", "inject_drop=1"):
+        assert guest.run(f"insmod /modules/apf_guest.ko {bad}")[0] != 0, bad
+    sh(guest, "insmod /modules/apf_guest.ko pool=64 rescue_ms=0 selftest=1", 300)
+    assert figures(guest, 0)["pool_size"] == 64
+    assert sh(guest, f"cat {PARAM}/selftest").strip().endswith("fail 0")
+    assert guest.run(f"echo 1 >{PARAM}/inject_drop")[0] != 0
+    sh(guest, "rmmod apf_guest")
+
+
+def test_nothing_bad_in_the_guest_log(guest):
+    """Last in this file: what all of the above left behind."""
+    bad = ("BUG:", "WARNING:", "Oops", "Call Trace", "hung task", "blocked for more than", "Unexpected async PF",
+           "not ok")
+    assert [x for x in sh(guest, "dmesg").splitlines() if any(b in x for b in bad)] == []
