@@ -4,6 +4,7 @@
 #define APF_GUEST_COMPAT_H
 
 #include <linux/ftrace.h>
+#include <linux/syscore_ops.h>
 #include <linux/timer.h>
 #include <linux/version.h>
 
@@ -31,6 +32,22 @@
 #define apf_rdmsr_safe(msr, p)	   rdmsrl_safe(msr, p)
 #define apf_wrmsr(msr, val)	   wrmsrl(msr, val)
 #define apf_rdmsr_on_cpu(c, m, p)  rdmsrl_safe_on_cpu(c, m, p)
+#endif
+
+/* Kbuild looks which of the two the kernel has. */
+#ifdef APF_SYSCORE_DATA
+#define APF_SYSCORE_ARG void *data
+#define APF_SYSCORE_OPS(name, down, up)								   \
+	const struct syscore_ops name##_calls = { .suspend = (down), .resume = (up) };		   \
+	static struct syscore name = { .ops = &name##_calls }
+#define apf_syscore_register(s)	   register_syscore(s)
+#define apf_syscore_unregister(s)  unregister_syscore(s)
+#else
+#define APF_SYSCORE_ARG void
+#define APF_SYSCORE_OPS(name, down, up)								   \
+	struct syscore_ops name = { .suspend = (down), .resume = (up) }
+#define apf_syscore_register(s)	   register_syscore_ops(s)
+#define apf_syscore_unregister(s)  unregister_syscore_ops(s)
 #endif
 
 /*

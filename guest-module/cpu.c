@@ -167,21 +167,18 @@ static int vcpu_offline(unsigned int cpu)
  * Suspend and hibernation: on the last CPU, interrupts off; the others are offline. The latest to
  * register suspends first and resumes last, so this too is on the inside of what the kernel does.
  */
-static int syscore_down(void)
+static int syscore_down(APF_SYSCORE_ARG)
 {
 	cpu_down_here();
 	return 0;
 }
 
-static void syscore_up(void)
+static void syscore_up(APF_SYSCORE_ARG)
 {
 	cpu_up_here();
 }
 
-static struct syscore_ops syscore = {
-	.suspend = syscore_down,
-	.resume = syscore_up,
-};
+static APF_SYSCORE_OPS(syscore_ops, syscore_down, syscore_up);
 
 static void reboot_down(void *unused)
 {
@@ -361,7 +358,7 @@ void apf_cpu_abort(void)
 /* Step 4 of the load. */
 void apf_cpu_go(void)
 {
-	register_syscore_ops(&syscore);
+	apf_syscore_register(&syscore_ops);
 	register_reboot_notifier(&reboot_nb);
 	start_all(true);
 }
@@ -370,7 +367,7 @@ void apf_cpu_go(void)
 void apf_cpu_handback_begin(void)
 {
 	unregister_reboot_notifier(&reboot_nb);
-	unregister_syscore_ops(&syscore);
+	apf_syscore_unregister(&syscore_ops);
 
 	cpus_read_lock();
 	switching = true;
