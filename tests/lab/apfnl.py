@@ -11,6 +11,7 @@ from the ABI header, so that what the header says is what is tested.
   fields of a CALL: "attrs" [[name, value], ...], "dump" true, "flags" int,
                     "vm_pid" PID (its KVM descriptor becomes VM_FD),
                     "raw" hex bytes in place of the attributes
+  "cmd" CLOCK asks nobody and replies with CLOCK_MONOTONIC in seconds
   apfnl.py --listen SECONDS   prints events as JSON lines
 """
 import ctypes
@@ -150,6 +151,8 @@ class Link:
                 replies.append(msg[4:] if raw else decode(msg[4:]))
 
     def call(self, call):
+        if call["cmd"] == "CLOCK":
+            return {"reply": [{"MONOTONIC": time.monotonic()}]}
         payload = bytes.fromhex(call["raw"]) if "raw" in call else b""
         fds = []
         if "vm_pid" in call:
@@ -161,7 +164,9 @@ class Link:
             cmd = CMD.get("APF_CMD_" + str(call["cmd"]), call["cmd"])
             return {"reply": self.request(self.family, cmd, payload, call.get("flags", 0), call.get("dump", False))}
         except Refused as e:
-            return {"errno": errno.errorcode.get(e.number, e.number), "text": e.text, "attr": e.offset}
+            # one number, two names: the kernel's is EOPNOTSUPP
+            name = "EOPNOTSUPP" if e.number == errno.EOPNOTSUPP else errno.errorcode.get(e.number, e.number)
+            return {"errno": name, "text": e.text, "attr": e.offset}
         finally:
             for fd in fds:
                 os.close(fd)

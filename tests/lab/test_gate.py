@@ -114,17 +114,16 @@ def close_to(ours, theirs, what):
 
 def test_async_latency_agrees_with_a_witness(nl, watched):
     vm, vm_id = watched
-    before = nl.vcpus(vm_id)
     with Trace(nl.host) as trace:
+        # what is read in the interval was announced after the trace began
+        time.sleep(1)
+        before, begin = nl.vcpus_at(vm_id)
         time.sleep(6)
-    after = nl.vcpus(vm_id)
-    latencies = async_latencies(trace.events())
+        after, end = nl.vcpus_at(vm_id)
+    latencies = async_latencies(trace.events(), begin, end)
     grown = [difference(b, a) for b, a in zip(before, after)]
     ours = [sum(x) for x in zip(*(g["HIST_ASYNC"] for g in grown))]
-    # The counters were read a moment earlier and later than the trace.
-    scale = len(latencies) / max(1, sum(ours))
-    assert 0.8 < scale <= 1.02
-    close_to([round(n * scale) for n in ours], log2_histogram(latencies), "async")
+    close_to(ours, log2_histogram(latencies), "async")
     mean = sum(g["STATS"]["ASYNC_NSEC"] for g in grown) / sum(g["STATS"]["READY"] for g in grown) / 1e9
     assert mean == pytest.approx(sum(latencies) / len(latencies), rel=0.1)
 
@@ -153,9 +152,8 @@ def test_sync_stalls_agree_with_a_witness(nl, watched):
     lengths = [s for s in call_lengths(trace.events(), "apf_in", "apf_out") if s > 0.004]
     grown = [difference(b, a) for b, a in zip(before, after)]
     stalls = sum(g["STATS"]["SYNC_STALLS"] for g in grown)
-    # The threads' other major faults (QEMU's own pages) are not stalls of the guest.
-    assert stalls <= faults
-    assert stalls == pytest.approx(faults, rel=0.05)
+    # The threads' other major faults (QEMU's pages, KVM's own accesses) are not stalls of the guest.
+    assert 0.8 * faults <= stalls <= faults, (stalls, faults)
     close_to([sum(x) for x in zip(*(g["HIST_SYNC"] for g in grown))], log2_histogram(lengths), "sync")
     total = sum(g["STATS"]["SYNC_STALL_NSEC"] for g in grown) / 1e9
     assert total == pytest.approx(sum(lengths), rel=0.1)

@@ -96,6 +96,14 @@ class Netlink:
     def vcpus(self, vm_id):
         return self.dump("VCPU_GET", VM_ID=vm_id)
 
+    def vcpus_at(self, vm_id):
+        """(vCPUs, seconds of the host's CLOCK_MONOTONIC at which they were read)."""
+        clock = {"cmd": "CLOCK"}
+        first, answer, last = self.calls(clock, {"cmd": "VCPU_GET", "dump": True, "attrs": [["VM_ID", vm_id]]}, clock)
+        if "errno" in answer:
+            raise Refused(answer)
+        return answer["reply"], (first["reply"][0]["MONOTONIC"] + last["reply"][0]["MONOTONIC"]) / 2
+
     def listen(self, seconds):
         """Starts to gather events; .result() waits for the end and gives them."""
         return Listener(self.host, seconds)

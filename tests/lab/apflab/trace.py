@@ -54,15 +54,15 @@ def tokens(events, name):
     return [int(re.search(r"token (0x[0-9a-f]+|0)\b", rest)[1], 16) for _, _, n, rest in events if n == name]
 
 
-def async_latencies(events):
-    """Seconds from "not present" to "ready", per token (vCPU and number)."""
+def async_latencies(events, begin, end):
+    """Seconds from "not present" to each "ready" between @begin and @end (trace clock)."""
     open_since, found = {}, []
     for sec, _, name, rest in events:
         if name == "kvm_async_pf_not_present":
             open_since[re.search(r"token (\S+)", rest)[1]] = sec
         elif name == "kvm_async_pf_ready":
             since = open_since.pop(re.search(r"token (\S+)", rest)[1], None)
-            if since is not None:
+            if since is not None and begin <= sec <= end:
                 found.append(sec - since)
     return found
 
