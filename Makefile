@@ -21,6 +21,7 @@ help:
 	@echo 'make check        all tests; T=NAME: that one only'
 	@echo 'make check-fast   unit, bus and static tests, no lab'
 	@echo 'make check-lab    tests on a real KVM host in emulation; T=gate: that one only'
+	@echo 'make bench B=NAME run tests/bench/NAME: prints a table, writes build/bench/NAME.json'
 	@echo 'make deps         install the Debian packages all of the above need'
 	@echo 'make clean        remove what was built, but not the images of the lab'
 	@echo 'make distclean    remove these too'
@@ -51,10 +52,15 @@ check-fast: deps
 check-lab: deps
 	@tests/run $(if $(T),--only $(T)) lab
 
+bench: deps
+	@test -x tests/bench/$(B) -a -n '$(B)' || { echo "make bench: B=NAME, one of: $$(ls tests/bench)" >&2; exit 2; }
+	@mkdir -p build/bench
+	@tests/bench/$(B)
+
 clean:
 	rm -rf $(BUILD) build/check build/modules
 
 distclean:
 	rm -rf build
 
-.PHONY: all help deps modules install dkms-install demo check check-fast check-lab clean distclean
+.PHONY: all help deps modules install dkms-install demo bench check check-fast check-lab clean distclean
