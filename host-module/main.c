@@ -11,6 +11,7 @@
 #include "netlink.h"
 #include "nowait.h"
 #include "probe.h"
+#include "report.h"
 #include "stats.h"
 #include "vm.h"
 
@@ -19,6 +20,9 @@ static int __init apf_host_init(void)
 	int ret;
 
 	ret = apf_host_stats_selftest();
+	if (ret)
+		return ret;
+	ret = apf_host_report_selftest();
 	if (ret)
 		return ret;
 

@@ -20,6 +20,7 @@
 #include "netlink.h"
 #include "nowait.h"
 #include "probe.h"
+#include "report.h"
 #include "stats.h"
 #include "vm.h"
 
@@ -125,6 +126,27 @@ static int put_stats(struct sk_buff *skb, const u64 *stat)
 	return 0;
 }
 
+static int put_guest(struct sk_buff *skb, const u32 *value)
+{
+	struct nlattr *nest = nla_nest_start(skb, APF_A_GUEST);
+	int i;
+
+	if (!nest)
+		return -EMSGSIZE;
+	for (i = APF_GUEST_A_UNSPEC + 1; i <= APF_GUEST_A_MAX; i++)
+		if (nla_put_u32(skb, i, value[i]))
+			return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+/* What the vCPU's counters are, and what is counted apart from them. */
+static void read_figures(struct apf_host_vcpu *vcpu, struct apf_host_figures *ret)
+{
+	apf_host_stats_read(&vcpu->stats, ret);
+	ret->stat[APF_STAT_BAD_REPORTS] = atomic64_read(&vcpu->report.bad);
+}
+
 /* Under apf_host_lock. -EMSGSIZE: does not fit, nothing added; -ENOENT: dying. */
 static int put_vm(struct sk_buff *skb, u32 portid, u32 seq, int flags, struct apf_host_vm *vm)
 {
@@ -138,7 +160,7 @@ static int put_vm(struct sk_buff *skb, u32 portid, u32 seq, int flags, struct ap
 		return ret;
 
 	for (i = 0; i < vcpus; i++) {
-		apf_host_stats_read(&vm->vcpus[i]->stats, &figures);
+		read_figures(vm->vcpus[i], &figures);
 		for (stat = 0; stat < __APF_STAT_MAX; stat++)
 			sum[stat] += figures.stat[stat];
 	}
@@ -164,9 +186,12 @@ static int put_vm(struct sk_buff *skb, u32 portid, u32 seq, int flags, struct ap
 static int put_vcpu(struct sk_buff *skb, u32 portid, u32 seq, struct apf_host_vm *vm, u32 index)
 {
 	struct apf_host_vcpu *vcpu = vm->vcpus[index];
+	u32 guest[__APF_GUEST_A_MAX];
+	bool report;
 	void *hdr;
 
-	apf_host_stats_read(&vcpu->stats, &figures);
+	read_figures(vcpu, &figures);
+	report = apf_host_report_get(&vcpu->report, guest);
 
 	hdr = genlmsg_put(skb, portid, seq, &apf_family, NLM_F_MULTI, APF_CMD_VCPU_GET);
 	if (!hdr)
@@ -179,7 +204,9 @@ static int put_vcpu(struct sk_buff *skb, u32 portid, u32 seq, struct apf_host_vm
 	    nla_put_u32(skb, APF_A_GUEST_APF, apf_host_vm_guest_apf(vm, index)) ||
 	    put_stats(skb, figures.stat) ||
 	    nla_put(skb, APF_A_HIST_ASYNC, sizeof(figures.hist_async), figures.hist_async) ||
-	    nla_put(skb, APF_A_HIST_SYNC, sizeof(figures.hist_sync), figures.hist_sync)) {
+	    nla_put(skb, APF_A_HIST_SYNC, sizeof(figures.hist_sync), figures.hist_sync) ||
+	    nla_put_u8(skb, APF_A_PAUSED, READ_ONCE(vcpu->report.paused)) ||
+	    (report && put_guest(skb, guest))) {
 		genlmsg_cancel(skb, hdr);
 		return -EMSGSIZE;
 	}
@@ -217,6 +244,34 @@ void apf_host_netlink_vm_gone(const struct apf_host_vm *vm)
 	    nla_put_u32(skb, APF_A_EVENT, APF_EVENT_VM_GONE) ||
 	    nla_put_u32(skb, APF_A_VM_ID, vm->id) ||
 	    nla_put_s32(skb, APF_A_PID, vm->pid)) {
+		nlmsg_free(skb);
+		return;
+	}
+	send_event(skb, hdr);
+}
+
+/**
+ * apf_host_netlink_report() - tell of news in a guest's report
+ * @vm: the VM
+ * @index: its vCPU
+ * @event: &enum apf_event
+ * @value: the report, by &enum apf_guest_attr
+ *
+ * Context: process, no lock held.
+ */
+void apf_host_netlink_report(const struct apf_host_vm *vm, u32 index, u32 event, const u32 *value)
+{
+	struct sk_buff *skb = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
+	void *hdr;
+
+	if (!skb)
+		return;
+	hdr = genlmsg_put(skb, 0, 0, &apf_family, 0, APF_CMD_EVENT);
+	if (!hdr ||
+	    nla_put_u32(skb, APF_A_EVENT, event) ||
+	    nla_put_u32(skb, APF_A_VM_ID, vm->id) ||
+	    nla_put_u32(skb, APF_A_VCPU_INDEX, index) ||
+	    (event != APF_EVENT_REPORT_GONE && put_guest(skb, value))) {
 		nlmsg_free(skb);
 		return;
 	}
@@ -518,6 +573,8 @@ static int dump_vcpu(struct sk_buff *skb, struct netlink_callback *cb)
 			index = 0;
 		if (apf_host_vm_refresh(vm, &vcpus))
 			continue;
+		if (!index)
+			apf_host_vm_look(vm);
 		for (; index < vcpus; index++) {
 			ret = put_vcpu(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq,
 				       vm, index);

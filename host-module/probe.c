@@ -103,6 +103,75 @@ u32 apf_host_probe_guest_apf(struct kvm_vcpu *vcpu)
 	return msr & KVM_ASYNC_PF_SEND_ALWAYS ? APF_GUEST_APF_ALWAYS : APF_GUEST_APF_USER;
 }
 
+/* Where the guest put its report, or 0: it names no area to KVM. */
+static gpa_t vcpu_report_gpa(struct kvm_vcpu *vcpu)
+{
+	/* The enable bit does not matter: the guest clears it while paused. */
+	gpa_t area = READ_ONCE(vcpu->arch.apf.msr_en_val) & ~(u64)0x3f;
+
+	return area ? area + APF_GUEST_REPORT_OFFSET : 0;
+}
+
+/*
+ * Look at the report from the vCPU's own thread, in a probe. KVM_RUN holds
+ * kvm->srcu there, and the guest's side of this vCPU is not running, so one
+ * copy is all of a piece.
+ */
+static void report_look(struct apf_host_vm *vm, struct apf_host_vcpu *v, struct kvm_vcpu *vcpu)
+{
+	struct apf_host_report *r = &v->report;
+	struct apf_guest_report raw;
+	u64 now_nsec = ktime_get_ns();
+	gpa_t gpa;
+
+	if (!READ_ONCE(r->paused) && now_nsec - READ_ONCE(r->looked_nsec) < APF_HOST_LOOK_NSEC)
+		return;
+	WRITE_ONCE(r->looked_nsec, now_nsec);
+
+	gpa = vcpu_report_gpa(vcpu);
+	if (!gpa)
+		apf_host_report_none(vm, r);
+	else if (!kvm_vcpu_read_guest_atomic(vcpu, gpa, &raw, sizeof(raw)))
+		apf_host_report_found(vm, r, &raw, now_nsec);
+}
+
+/**
+ * apf_host_probe_look_idle() - look at the report from outside of the vCPU's thread
+ * @vm: the VM
+ * @v: the vCPU
+ * @vcpu: KVM's
+ *
+ * The guest may be writing: two copies that are the same are of a piece.
+ *
+ * Context: process, on the VM's mm, in a read section of kvm->srcu.
+ */
+void apf_host_probe_look_idle(struct apf_host_vm *vm, struct apf_host_vcpu *v,
+			      struct kvm_vcpu *vcpu)
+{
+	u64 now_nsec = ktime_get_ns();
+	struct apf_guest_report raw, again;
+	gpa_t gpa;
+	int i;
+
+	WRITE_ONCE(v->report.looked_nsec, now_nsec);
+	gpa = vcpu_report_gpa(vcpu);
+	if (!gpa) {
+		apf_host_report_none(vm, &v->report);
+		return;
+	}
+	for (i = 0; i < 3; i++) {
+		if (kvm_read_guest(vcpu->kvm, gpa, &raw, sizeof(raw)))
+			return;
+		smp_rmb();
+		if (kvm_read_guest(vcpu->kvm, gpa, &again, sizeof(again)))
+			return;
+		if (!memcmp(&raw, &again, sizeof(raw))) {
+			apf_host_report_found(vm, &v->report, &raw, now_nsec);
+			return;
+		}
+	}
+}
+
 static bool vcpu_in_nested_guest(struct kvm_vcpu *vcpu)
 {
 	return vcpu->arch.hflags & HF_GUEST_MASK;
@@ -160,7 +229,7 @@ static int gate_return(struct kretprobe_instance *ri, struct pt_regs *regs)
 	bool allowed = (u8)regs_return_value(regs);
 	struct apf_host_vcpu *v;
 	struct apf_host_vm *vm;
-	bool nested, refuse;
+	bool nested, paused, refuse;
 	u32 state;
 
 	rcu_read_lock();
@@ -171,8 +240,11 @@ static int gate_return(struct kretprobe_instance *ri, struct pt_regs *regs)
 	v = apf_host_vm_vcpu(vm, vcpu->vcpu_idx);
 	state = v ? READ_ONCE(v->state) : READ_ONCE(vm->state);
 
+	if (v)
+		report_look(vm, v, vcpu);
+	paused = v && READ_ONCE(v->report.paused);
 	nested = READ_ONCE(nested_guard) && vcpu_in_nested_guest(vcpu);
-	refuse = allowed && (nested || state == APF_STATE_OFF ||
+	refuse = allowed && (nested || paused || state == APF_STATE_OFF ||
 			     (state == APF_STATE_PV && !vcpu_deliverable(vcpu)));
 	if (refuse)
 		regs_set_return_value(regs, false);
@@ -183,6 +255,8 @@ static int gate_return(struct kretprobe_instance *ri, struct pt_regs *regs)
 			apf_host_stats_count(&v->stats, APF_STAT_REFUSED);
 		if (refuse && nested)
 			apf_host_stats_count(&v->stats, APF_STAT_REFUSED_NESTED);
+		if (refuse && paused)
+			apf_host_stats_count(&v->stats, APF_STAT_REFUSED_PAUSED);
 	}
 out:
 	rcu_read_unlock();
@@ -261,13 +335,20 @@ static void on_not_present(void *data, u64 token, u64 gva)
 
 static void on_ready(void *data, u64 token, u64 gva)
 {
+	struct kvm_vcpu *vcpu = kvm_get_running_vcpu();
 	u64 now_nsec = ktime_get_ns();
 	struct apf_host_vcpu *v;
+	struct apf_host_vm *vm;
 
+	if (!vcpu)
+		return;
 	rcu_read_lock();
-	v = apf_host_probe_running();
-	if (v)
+	vm = apf_host_vm_find(vcpu->kvm);
+	v = vm ? apf_host_vm_vcpu(vm, vcpu->vcpu_idx) : NULL;
+	if (v) {
 		apf_host_stats_ready(&v->stats, token, now_nsec);
+		report_look(vm, v, vcpu);
+	}
 	rcu_read_unlock();
 }
 

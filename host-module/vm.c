@@ -13,6 +13,7 @@
 #include <linux/hashtable.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
 
@@ -67,9 +68,14 @@ static void vm_gone_work(struct work_struct *work)
 	if (!vm->deleted)
 		apf_host_netlink_vm_gone(vm);
 
-	/* Probes may still be looking at it, and grow_work was queued by one. */
+	/*
+	 * Probes may still be looking at it, and queue the other items. The
+	 * order counts: look_work queues tell_work.
+	 */
 	synchronize_rcu();
 	cancel_work_sync(&vm->grow_work);
+	cancel_work_sync(&vm->look_work);
+	cancel_delayed_work_sync(&vm->tell_work);
 	vm_free(vm);
 }
 
@@ -81,6 +87,75 @@ static void vm_grow_work(struct work_struct *work)
 	mutex_lock(&apf_host_lock);
 	apf_host_vm_refresh(vm, &vcpus);
 	mutex_unlock(&apf_host_lock);
+}
+
+static void vm_tell_work(struct work_struct *work)
+{
+	apf_host_report_tell(container_of(work, struct apf_host_vm, tell_work.work));
+}
+
+/* Looks that ended less than this ago are young enough for who asks. */
+#define LOOK_IDLE_NSEC	(400 * NSEC_PER_MSEC)
+
+/*
+ * Looks at the reports of vCPUs that have not faulted for a while, from outside
+ * of their threads. The VM and its memory are kept by references of our own for
+ * the time of the look; the last one may turn out to be ours, which ends the VM
+ * here: fine, no lock is held.
+ */
+static void vm_look_work(struct work_struct *work)
+{
+	struct apf_host_vm *vm = container_of(work, struct apf_host_vm, look_work);
+	struct apf_host_vcpu *vcpu;
+	u64 now_nsec = ktime_get_ns();
+	unsigned long flags;
+	struct kvm *kvm;
+	int srcu;
+	u32 i;
+
+	raw_spin_lock_irqsave(&gone_lock, flags);
+	kvm = vm->kvm;
+	if (kvm && !kvm_get_kvm_safe(kvm))
+		kvm = NULL;
+	raw_spin_unlock_irqrestore(&gone_lock, flags);
+	if (!kvm)
+		return;
+
+	if (mmget_not_zero(kvm->mm)) {
+		kthread_use_mm(kvm->mm);
+		srcu = srcu_read_lock(&kvm->srcu);
+		for (i = 0; i < vm->vcpus_max; i++) {
+			vcpu = smp_load_acquire(&vm->vcpus[i]);
+			if (vcpu && now_nsec - READ_ONCE(vcpu->report.looked_nsec) > LOOK_IDLE_NSEC)
+				apf_host_probe_look_idle(vm, vcpu, kvm_get_vcpu(kvm, i));
+		}
+		srcu_read_unlock(&kvm->srcu, srcu);
+		kthread_unuse_mm(kvm->mm);
+		mmput(kvm->mm);
+	}
+	kvm_put_kvm(kvm);
+}
+
+/**
+ * apf_host_vm_look() - see that the reports of idle vCPUs are young
+ * @vm: the VM
+ *
+ * The result is there a moment later. Context: any but NMI.
+ */
+void apf_host_vm_look(struct apf_host_vm *vm)
+{
+	queue_work(vm_wq, &vm->look_work);
+}
+
+/**
+ * apf_host_vm_tell() - there is news in a report of the VM
+ * @vm: the VM
+ *
+ * Context: any but NMI; what bounds how much a guest can make us say.
+ */
+void apf_host_vm_tell(struct apf_host_vm *vm)
+{
+	queue_delayed_work(vm_wq, &vm->tell_work, HZ / 10);
 }
 
 /**
@@ -165,6 +240,7 @@ int apf_host_vm_refresh(struct apf_host_vm *vm, u32 *ret_vcpus)
 		if (!new)
 			return -ENOMEM;
 		apf_host_stats_init(&new->stats);
+		apf_host_report_init(&new->report);
 		new->state = vm->state;
 
 		raw_spin_lock_irqsave(&gone_lock, flags);
@@ -292,6 +368,8 @@ int apf_host_vm_add(struct kvm *kvm, u32 state, struct apf_host_vm **ret_vm)
 	vm->added_nsec = ktime_get_ns();
 	vm->vcpus_max = KVM_MAX_VCPUS;
 	INIT_WORK(&vm->grow_work, vm_grow_work);
+	INIT_WORK(&vm->look_work, vm_look_work);
+	INIT_DELAYED_WORK(&vm->tell_work, vm_tell_work);
 	INIT_WORK(&vm->gone_work, vm_gone_work);
 
 	ret = apf_host_vm_refresh(vm, &vcpus);
@@ -344,7 +422,15 @@ void apf_host_vm_uninit(void)
 	struct apf_host_vm *vm;
 	unsigned long id;
 
-	/* Runs out what dying VMs have queued, grow_work included. */
+	/*
+	 * Let a dying VM's gone_work run, it waits for the others. Then nothing
+	 * queues any more but look_work, which may queue tell_work.
+	 */
+	flush_workqueue(vm_wq);
+	xa_for_each(&vm_ids, id, vm) {
+		cancel_work_sync(&vm->look_work);
+		cancel_delayed_work_sync(&vm->tell_work);
+	}
 	destroy_workqueue(vm_wq);
 
 	xa_for_each(&vm_ids, id, vm)

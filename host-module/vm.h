@@ -7,6 +7,7 @@
 #include <linux/types.h>
 #include <linux/workqueue.h>
 
+#include "report.h"
 #include "stats.h"
 
 /* Room for any host; what it bounds is the memory a caller can make us hold. */
@@ -18,11 +19,13 @@
  *	probes with READ_ONCE()
  * @vcpu_id: KVM's vcpu_id
  * @stats: counters, written by the vCPU's thread only
+ * @report: what the guest last said of this vCPU
  */
 struct apf_host_vcpu {
 	u32 state;
 	u32 vcpu_id;
 	struct apf_host_stats stats;
+	struct apf_host_report report;
 };
 
 /**
@@ -39,6 +42,8 @@ struct apf_host_vcpu {
  * @added_nsec: CLOCK_MONOTONIC at VM_ADD
  * @unseen: events of vCPUs not in @vcpus yet
  * @grow_work: brings @vcpus up to date after a vCPU was hot-added
+ * @look_work: looks at the reports of vCPUs that have not faulted for a while
+ * @tell_work: tells user space what is new in reports, not too often
  * @gone_work: takes the entry out and, unless @deleted, tells user space
  * @deleted: VM_DEL, not the end of the VM, queued @gone_work
  * @vcpus_max: length of @vcpus
@@ -58,6 +63,8 @@ struct apf_host_vm {
 	u64 added_nsec;
 	atomic64_t unseen;
 	struct work_struct grow_work;
+	struct work_struct look_work;
+	struct delayed_work tell_work;
 	struct work_struct gone_work;
 	bool deleted;
 	u32 vcpus_max;
@@ -79,10 +86,12 @@ u32 apf_host_vm_count(void);
 int apf_host_vm_refresh(struct apf_host_vm *vm, u32 *ret_vcpus);
 void apf_host_vm_set_state(struct apf_host_vm *vm, u32 state);
 u32 apf_host_vm_guest_apf(struct apf_host_vm *vm, u32 index);
+void apf_host_vm_look(struct apf_host_vm *vm);
 
 /* In a probe, under rcu_read_lock(). */
 struct apf_host_vm *apf_host_vm_find(struct kvm *kvm);
 struct apf_host_vcpu *apf_host_vm_vcpu(struct apf_host_vm *vm, unsigned int index);
 void apf_host_vm_dying(struct kvm *kvm);
+void apf_host_vm_tell(struct apf_host_vm *vm);
 
 #endif /* APF_HOST_VM_H */

@@ -23,6 +23,7 @@
  *  VCPU_GET           dump [VM_ID]                     VM_ID VCPU_INDEX VCPU_ID
  *                                                      STATE OUTSTANDING GUEST_APF
  *                                                      STATS HIST_ASYNC HIST_SYNC
+ *                                                      PAUSED [GUEST]
  *
  * VM_ADD on a VM that is already known answers with the entry as it is and
  * changes nothing, so that a restarted daemon finds every gate as it was.
@@ -34,6 +35,15 @@
  *                     EVENT_GATE_CHANGED: STATE [VCPU_INDEX...] BY_PID BY_COMM
  *                     [REASON] (no VCPU_INDEX: the whole VM),
  *                     EVENT_VM_GONE: PID
+ *                     EVENT_POOL_*, EVENT_WAITER_OLD: VCPU_INDEX GUEST
+ *                     EVENT_REPORT_GONE: VCPU_INDEX
+ *
+ * GUEST is what the module apf_guest of the guest reports (apf_guest.h), looked
+ * at when the vCPU faults and, for idle vCPUs, when VCPU_GET asks; an answer
+ * shows what the last look found. It comes from the guest: it was checked for
+ * sense, but only the guest knows whether it is true. Events about it are told
+ * at most ten times a second for each VM; what happened in between is in the
+ * counters of the one that is told.
  *
  * Errors, each with an extended-ack text and, where one is to blame, the
  * attribute:
@@ -119,11 +129,25 @@ enum apf_nowait {
  * @APF_EVENT_VM_GONE: the VM was destroyed; its VM_ID is never used again
  *	while the module stays loaded
  * @APF_EVENT_GATE_CHANGED: VM_SET or VCPU_SET was carried out
+ * @APF_EVENT_POOL_TAKEN: the guest put an emergency node of a vCPU to use; the
+ *	vCPU's gate is closed (PAUSED) until it is back
+ * @APF_EVENT_POOL_RETURNED: all emergency nodes of the vCPU are back; its gate
+ *	is again what it was set to
+ * @APF_EVENT_POOL_EXHAUSTED: the guest had no emergency node left and woke all
+ *	sleepers of the vCPU
+ * @APF_EVENT_WAITER_OLD: a task of the guest has waited longer than the
+ *	module's parameter waiter_limit_ms
+ * @APF_EVENT_REPORT_GONE: the guest's module was unloaded, or the guest reboots
  */
 enum apf_event {
 	APF_EVENT_UNSPEC,
 	APF_EVENT_VM_GONE,
 	APF_EVENT_GATE_CHANGED,
+	APF_EVENT_POOL_TAKEN,
+	APF_EVENT_POOL_RETURNED,
+	APF_EVENT_POOL_EXHAUSTED,
+	APF_EVENT_WAITER_OLD,
+	APF_EVENT_REPORT_GONE,
 	__APF_EVENT_MAX,
 	APF_EVENT_MAX = __APF_EVENT_MAX - 1
 };
@@ -175,6 +199,10 @@ enum apf_guest_apf {
  * @APF_A_BY_COMM: [string] its name
  * @APF_A_REASON: [string, at most APF_REASON_MAX bytes] why, in the words of
  *	who asked; handed on as it is
+ * @APF_A_PAUSED: [u8] 1: the gate is closed whatever STATE says, because the
+ *	guest reports an emergency node in use
+ * @APF_A_GUEST: [nest of &enum apf_guest_attr] report of the guest's module;
+ *	absent while there is none
  */
 enum apf_attr {
 	APF_A_UNSPEC,
@@ -203,8 +231,44 @@ enum apf_attr {
 	APF_A_BY_PID,
 	APF_A_BY_COMM,
 	APF_A_REASON,
+	APF_A_PAUSED,
+	APF_A_GUEST,
 	__APF_A_MAX,
 	APF_A_MAX = __APF_A_MAX - 1
+};
+
+/**
+ * enum apf_guest_attr - attributes inside APF_A_GUEST, all u32; the totals are
+ *	the guest's own and wrap; see &struct apf_guest_report for each
+ * @APF_GUEST_A_AGE_MSEC: milliseconds since the report was last seen
+ * @APF_GUEST_A_POOL_SIZE: emergency nodes of the vCPU
+ * @APF_GUEST_A_POOL_IN_USE: of them, in use
+ * @APF_GUEST_A_POOL_TAKEN: total
+ * @APF_GUEST_A_POOL_EXHAUSTED: total
+ * @APF_GUEST_A_SLEEPERS: tasks asleep now
+ * @APF_GUEST_A_EARLY_WAKES: total
+ * @APF_GUEST_A_RESCUES: total
+ * @APF_GUEST_A_UNKNOWN_TOKENS: total
+ * @APF_GUEST_A_OLDEST_SLEEPER_MSEC: as the guest saw it
+ * @APF_GUEST_A_WAITS: total
+ * @APF_GUEST_A_WAKES: total
+ */
+enum apf_guest_attr {
+	APF_GUEST_A_UNSPEC,
+	APF_GUEST_A_AGE_MSEC,
+	APF_GUEST_A_POOL_SIZE,
+	APF_GUEST_A_POOL_IN_USE,
+	APF_GUEST_A_POOL_TAKEN,
+	APF_GUEST_A_POOL_EXHAUSTED,
+	APF_GUEST_A_SLEEPERS,
+	APF_GUEST_A_EARLY_WAKES,
+	APF_GUEST_A_RESCUES,
+	APF_GUEST_A_UNKNOWN_TOKENS,
+	APF_GUEST_A_OLDEST_SLEEPER_MSEC,
+	APF_GUEST_A_WAITS,
+	APF_GUEST_A_WAKES,
+	__APF_GUEST_A_MAX,
+	APF_GUEST_A_MAX = __APF_GUEST_A_MAX - 1
 };
 
 /**
@@ -233,6 +297,10 @@ enum apf_attr {
  * @APF_STAT_ASYNC_NSEC: "not present" to "ready" of all READY pages,
  *	nanoseconds in total
  * @APF_STAT_NOWAIT: swap reads started without waiting by no-wait swap-in
+ * @APF_STAT_REFUSED_PAUSED: of those refused, because the guest reported an
+ *	emergency node in use
+ * @APF_STAT_BAD_REPORTS: looks at the guest's report that found one of our
+ *	kind with contents that make no sense; it was ignored
  * @APF_STAT_PROBE_MISSES: events of this vCPU that could not be classified
  *	(DELIVERED or HALTED) or timed, because a probe found no free slot
  */
@@ -255,6 +323,8 @@ enum apf_stat {
 	APF_STAT_ASYNC_NSEC,
 	APF_STAT_NOWAIT,
 	APF_STAT_PROBE_MISSES,
+	APF_STAT_REFUSED_PAUSED,
+	APF_STAT_BAD_REPORTS,
 	__APF_STAT_MAX,
 	APF_STAT_MAX = __APF_STAT_MAX - 1
 };
