@@ -40,9 +40,10 @@ def enum(name):
     return {n: i for i, n in enumerate(names)}
 
 
-CMD, ATTR, STAT = enum("apf_cmd"), enum("apf_attr"), enum("apf_stat")
+CMD, ATTR, STAT, GUEST = enum("apf_cmd"), enum("apf_attr"), enum("apf_stat"), enum("apf_guest_attr")
 ATTR_NAME = {v: k[len("APF_A_"):] for k, v in ATTR.items()}
 STAT_NAME = {v: k[len("APF_STAT_"):] for k, v in STAT.items()}
+GUEST_NAME = {v: k[len("APF_GUEST_A_"):] for k, v in GUEST.items()}
 TEXT = {"INFO_VERSION", "INFO_KERNEL", "BY_COMM", "REASON"}
 SIGNED = {"PID", "BY_PID"}
 
@@ -65,6 +66,8 @@ def decode(data):
         if name == "STATS":
             out[name] = {STAT_NAME[k]: struct.unpack("Q", v)[0] for k, v in attrs_of(value)
                          if STAT_NAME[k] != "PAD"}
+        elif name == "GUEST":
+            out[name] = {GUEST_NAME[k]: struct.unpack("I", v)[0] for k, v in attrs_of(value)}
         elif name.startswith("HIST_"):
             out[name] = list(struct.unpack("%dQ" % (len(value) // 8), value))
         elif name in TEXT:
