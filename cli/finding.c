@@ -55,6 +55,11 @@ static void explain_low_share(struct findings *f, const struct host *host, const
 		      "asynchronous share %s: a nested guest was running at %" PRIu64 " of %" PRIu64
 		      " faults",
 		      text, vm->counters[COUNTER_REFUSED_NESTED], vm->counters[COUNTER_ASKED]);
+	else if (vm->counters[COUNTER_REFUSED_PAUSED] > vm->counters[COUNTER_ASKED] / 2)
+		found(f, "paused",
+		      "asynchronous share %s: the gate was closed for the guest's emergency nodes "
+		      "at %" PRIu64 " of %" PRIu64 " faults",
+		      text, vm->counters[COUNTER_REFUSED_PAUSED], vm->counters[COUNTER_ASKED]);
 }
 
 static void explain_guest(struct findings *f, const struct vm *vm, const struct vcpu_array *vcpus)
@@ -63,8 +68,9 @@ static void explain_guest(struct findings *f, const struct vm *vm, const struct 
 
 	if (!vcpus || vcpus->n == 0)
 		return;
+	/* apf_guest switches off on a vCPU whose emergency nodes are in use: it did ask. */
 	for (size_t i = 0; i < vcpus->n; i++)
-		n_off += strcmp(vcpus->vcpus[i].guest_apf, "off") == 0;
+		n_off += strcmp(vcpus->vcpus[i].guest_apf, "off") == 0 && !vcpus->vcpus[i].paused;
 	if (n_off < vcpus->n)
 		return;
 	if (strcmp(vm->state, "pv") == 0)
@@ -75,6 +81,36 @@ static void explain_guest(struct findings *f, const struct vm *vm, const struct 
 		found(f, "guest-apf-off",
 		      "the guest cannot be told of missing pages (it has not asked for it): "
 		      "KVM can only halt its vCPUs");
+}
+
+/* What the guest's own module reports; that it is absent is no news. */
+static void explain_report(struct findings *f, const struct vm *vm)
+{
+	const uint32_t *figures = vm->guest.figures;
+	char text[FORMAT_MAX];
+
+	if (vm->paused_vcpus.n > 0)
+		found(f, "pool-in-use",
+		      "the gate of %zu vCPU%s is closed: the guest lacked memory for a wake-up and "
+		      "has %u of %u emergency nodes in use; it opens when they are back",
+		      vm->paused_vcpus.n, vm->paused_vcpus.n == 1 ? "" : "s",
+		      figures[GUEST_POOL_IN_USE], figures[GUEST_POOL_SIZE]);
+	if (figures[GUEST_POOL_EXHAUSTED] > 0)
+		found(f, "pool-exhausted",
+		      "the guest ran out of emergency nodes (times: %u) and woke all sleepers of "
+		      "the vCPU; load apf_guest with a larger pool",
+		      figures[GUEST_POOL_EXHAUSTED]);
+	if (guest_waiter_is_old(&vm->guest))
+		found(f, "waiter-old", "a task of the guest has waited %s for its page",
+		      format_usec(text, figures[GUEST_OLDEST_SLEEPER_MSEC] * 1000ULL));
+	if (figures[GUEST_RESCUES] > 0)
+		found(f, "rescues",
+		      "the guest woke tasks whose \"page ready\" did not come in time: %u so far",
+		      figures[GUEST_RESCUES]);
+	if (vm->counters[COUNTER_BAD_REPORTS] > 0)
+		found(f, "bad-reports",
+		      "reports of the guest that made no sense were ignored: %" PRIu64 " so far",
+		      vm->counters[COUNTER_BAD_REPORTS]);
 }
 
 size_t findings_derive(const struct host *host, const struct vm *vm, const struct vcpu_array *vcpus,
@@ -98,6 +134,7 @@ size_t findings_derive(const struct host *host, const struct vm *vm, const struc
 
 	explain_low_share(&f, host, vm);
 	explain_guest(&f, vm, vcpus);
+	explain_report(&f, vm);
 	if (counters_swapins(vm->counters) == 0 && vm->counters[COUNTER_NOT_PRESENT] == 0)
 		found(&f, "no-swap-in", "no page was swapped in since the VM is watched");
 	/* One in a hundred: figures are then off by more than they are rounded. */

@@ -10,7 +10,7 @@
 
 #include "vm.h"
 
-#define FINDINGS_MAX	 8
+#define FINDINGS_MAX	 12
 #define FINDING_TEXT_MAX 160
 
 /*

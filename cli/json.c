@@ -103,6 +103,38 @@ static struct json_object *json_strings(char *const *strings)
 	return TAKE_PTR(array);
 }
 
+int json_add_guest_report(struct json_object *object, const char *key,
+			  const struct guest_report *report)
+{
+	_cleanup_(json_putp) struct json_object *figures = NULL;
+
+	if (!report->present)
+		return json_add_null(object, key);
+	figures = json_object_new_object();
+	if (!figures)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < _GUEST_MAX; i++) {
+		/* Sums are of reports seen at different times. */
+		if (i == GUEST_AGE_MSEC && !report->aged)
+			continue;
+		if (json_add_uint(figures, guest_figure_names[i].json, report->figures[i]) < 0)
+			return -ENOMEM;
+	}
+	return json_add(object, key, TAKE_PTR(figures));
+}
+
+int json_add_vcpus(struct json_object *object, const char *key, const struct vcpu_list *vcpus)
+{
+	_cleanup_(json_putp) struct json_object *array = json_object_new_array();
+
+	if (!array)
+		return -ENOMEM;
+	for (uint32_t i = 0; i <= VCPU_INDEX_MAX; i++)
+		if (vcpus->member[i] && json_append(array, json_object_new_uint64(i)) < 0)
+			return -ENOMEM;
+	return json_add(object, key, TAKE_PTR(array));
+}
+
 static int add_vm(struct json_object *object, const struct vm *vm)
 {
 	int r = 0;
@@ -122,6 +154,9 @@ static int add_vm(struct json_object *object, const struct vm *vm)
 	r |= json_add_known(object, vm->watched, "latency_p50_usec", vm->p50_usec);
 	r |= json_add_known(object, vm->watched, "latency_p95_usec", vm->p95_usec);
 	r |= json_add_known_double(object, vm->watched, "stall_ratio", vm->stall_ratio);
+	r |= json_add_string(object, "guest_module", vm->guest_module);
+	r |= json_add_guest_report(object, "guest_report", &vm->guest);
+	r |= json_add_vcpus(object, "paused_vcpus", &vm->paused_vcpus);
 	return r;
 }
 
@@ -156,6 +191,8 @@ static struct json_object *json_vcpu(const struct vcpu *vcpu)
 	r |= json_add_uint(object, "vcpu_id", vcpu->vcpu_id);
 	r |= json_add_string(object, "state", vcpu->state);
 	r |= json_add_string(object, "guest_apf", vcpu->guest_apf);
+	r |= json_add_bool(object, "paused", vcpu->paused);
+	r |= json_add_guest_report(object, "guest_report", &vcpu->guest);
 	r |= json_add_uint(object, "outstanding_pages", vcpu->outstanding_pages);
 	r |= add_histograms(object, vcpu->counters, &vcpu->async, &vcpu->sync);
 	return r < 0 ? NULL : TAKE_PTR(object);

@@ -30,6 +30,12 @@ int json_add_string(struct json_object *object, const char *key, const char *val
 int json_add_uint(struct json_object *object, const char *key, uint64_t value);
 int json_add_bool(struct json_object *object, const char *key, bool value);
 
+/* An object, null if there is no report. */
+int json_add_guest_report(struct json_object *object, const char *key,
+			  const struct guest_report *report);
+/* An array of their numbers. */
+int json_add_vcpus(struct json_object *object, const char *key, const struct vcpu_list *vcpus);
+
 /* What list and top tell of a VM. */
 struct json_object *json_vm(const struct vm *vm);
 

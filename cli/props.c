@@ -10,6 +10,7 @@
 #include "apf/cleanup.h"
 #include "histogram.h"
 #include "strv.h"
+#include "vcpu-list.h"
 
 int prop_read_string(sd_bus_message *m, void *field)
 {
@@ -86,6 +87,26 @@ int prop_read_histogram(sd_bus_message *m, void *field)
 	return 0;
 }
 
+int prop_read_vcpus(sd_bus_message *m, void *field)
+{
+	struct vcpu_list *list = field;
+	const uint32_t *indices;
+	size_t size_bytes;
+	int r;
+
+	r = sd_bus_message_read_array(m, 'u', (const void **)&indices, &size_bytes);
+	if (r < 0)
+		return r;
+	*list = (struct vcpu_list){};
+	for (size_t i = 0; i < size_bytes / sizeof(*indices); i++) {
+		if (indices[i] > VCPU_INDEX_MAX)
+			return -EBADMSG;
+		list->n += !list->member[indices[i]];
+		list->member[indices[i]] = true;
+	}
+	return 0;
+}
+
 static const struct prop *prop_find(const struct prop *props, size_t n_props, const char *name)
 {
 	for (size_t i = 0; i < n_props; i++)
@@ -156,7 +177,7 @@ int props_read(sd_bus_message *m, const struct prop *props, size_t n_props, void
 		return r;
 
 	for (size_t i = 0; i < n_props; i++) {
-		if (!(seen & (1ULL << i))) {
+		if (!props[i].optional && !(seen & (1ULL << i))) {
 			*ret_bad = &props[i];
 			return -EBADMSG;
 		}

@@ -5,6 +5,7 @@
 #ifndef APFCTL_PROPS_H
 #define APFCTL_PROPS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <systemd/sd-bus.h>
@@ -15,19 +16,22 @@
  * @type: D-Bus signature it must have
  * @read: reads a value of @type into the field; 0 or negative errno
  * @offset: of the field in the struct
+ * @optional: the entry may be missing; the field then stays as it is
  */
 struct prop {
 	const char *name;
 	const char *type;
 	int (*read)(sd_bus_message *m, void *field);
 	size_t offset;
+	bool optional;
 };
 
 /**
  * props_read() - reads the whole dictionary at the message's read position
  *
- * Entries without a row are skipped: a newer apfd may send more. Every row needs
- * its entry: a figure that was never sent must not be shown as 0.
+ * Entries without a row are skipped: a newer apfd may send more. Every row that
+ * is not optional needs its entry: a figure that was never sent must not be shown
+ * as 0.
  *
  * @n_props: at most 64
  * @ret_bad: on -EBADMSG, the row whose entry is missing or of another type, or
@@ -42,5 +46,6 @@ int prop_read_bool(sd_bus_message *m, void *field);	 /* bool */
 int prop_read_basic(sd_bus_message *m, void *field);	 /* int32_t, uint32_t, uint64_t, double */
 int prop_read_strv(sd_bus_message *m, void *field);	 /* char **, freed before */
 int prop_read_histogram(sd_bus_message *m, void *field); /* struct histogram */
+int prop_read_vcpus(sd_bus_message *m, void *field);	 /* struct vcpu_list, from au */
 
 #endif

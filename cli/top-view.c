@@ -13,11 +13,39 @@
 #define SCREEN_LINES_TAKEN 4
 
 static const struct table_column columns[] = {
-	{ "NAME", .flexible = true }, { "STATE" },
-	{ "SWAPPED", .right = true }, { "ASYNC/S", .right = true },
-	{ "SYNC/S", .right = true },  { "P50", .right = true },
-	{ "P95", .right = true },     { "STALLED", .right = true },
+	{ "NAME", .flexible = true },
+	{ "STATE" },
+	{ "SWAPPED", .right = true },
+	{ "ASYNC/S", .right = true },
+	{ "SYNC/S", .right = true },
+	{ "P50", .right = true },
+	{ "P95", .right = true },
+	{ "STALLED", .right = true },
+	{ "GUEST" },
 };
+
+/* What the guest's module says in one word; the worst first. */
+static void add_guest(struct table *table, const struct vm *vm)
+{
+	const uint32_t *figures = vm->guest.figures;
+	char text[FORMAT_MAX], alarm[FORMAT_MAX + 8];
+
+	if (!vm->guest.present) {
+		table_add(table, "-");
+		return;
+	}
+	if (figures[GUEST_POOL_IN_USE] > 0)
+		snprintf(alarm, sizeof(alarm), "POOL %u", figures[GUEST_POOL_IN_USE]);
+	else if (guest_waiter_is_old(&vm->guest))
+		snprintf(alarm, sizeof(alarm), "WAIT %s",
+			 format_usec(text, figures[GUEST_OLDEST_SLEEPER_MSEC] * 1000ULL));
+	else
+		alarm[0] = '\0';
+	if (alarm[0] != '\0')
+		table_add_styled(table, STYLE_WARN, alarm);
+	else
+		table_add_styled(table, STYLE_GOOD, "ok");
+}
 
 static struct table *new_table(const struct top_sample *sample)
 {
@@ -32,7 +60,7 @@ static struct table *new_table(const struct top_sample *sample)
 		table_add(table,
 			  vm_knows_swapped(vm) ? format_bytes(text, vm->swapped_bytes) : "-");
 		if (!vm->watched) {
-			for (unsigned int n = 0; n < 5; n++)
+			for (unsigned int n = 0; n < 6; n++)
 				table_add(table, "-");
 			continue;
 		}
@@ -41,6 +69,7 @@ static struct table *new_table(const struct top_sample *sample)
 		table_add(table, vm->p95_usec > 0 ? format_usec(text, vm->p50_usec) : "-");
 		table_add(table, vm->p95_usec > 0 ? format_usec(text, vm->p95_usec) : "-");
 		table_add(table, format_share(text, vm->stall_ratio));
+		add_guest(table, vm);
 	}
 	return table;
 }

@@ -9,6 +9,7 @@
 #include "json.h"
 #include "strv.h"
 #include "table.h"
+#include "vcpu-list.h"
 #include "verb.h"
 
 /* Columns of one bar; two of them and their figures fit into 80 columns. */
@@ -26,9 +27,26 @@ static const struct table_column vcpu_columns[] = {
 	{ "SYNC", .right = true },
 	{ "AVG", .right = true },
 	{ "REFUSED", .right = true, .droppable = true },
+	{ "PAUSED", .right = true, .droppable = true },
 	{ "DROPPED", .right = true, .droppable = true },
 	{ "REPEATED", .right = true, .droppable = true },
 	{ "MISSED", .right = true, .droppable = true },
+	{ "BAD", .right = true, .droppable = true },
+};
+
+static const struct table_column guest_columns[] = {
+	{ "VCPU", .right = true },
+	{ "POOL", .right = true },
+	{ "TAKEN", .right = true },
+	{ "EXHAUSTED", .right = true },
+	{ "ASLEEP", .right = true },
+	{ "OLDEST", .right = true },
+	{ "WAITS", .right = true },
+	{ "WAKES", .right = true },
+	{ "RESCUES", .right = true },
+	{ "UNKNOWN", .right = true, .droppable = true },
+	{ "EARLY", .right = true, .droppable = true },
+	{ "SEEN", .right = true, .droppable = true },
 };
 
 static void print_field(const struct apfctl *ctl, const char *name, enum style style,
@@ -95,6 +113,34 @@ static void print_figures(const struct apfctl *ctl, const struct vm *vm)
 		     format_nsec(b, vm->counters[COUNTER_SYNC_STALL_NSEC]));
 }
 
+static void print_guest(const struct apfctl *ctl, const struct vm *vm)
+{
+	_cleanup_free_ char *paused = vcpu_list_format(&vm->paused_vcpus);
+	const uint32_t *figures = vm->guest.figures;
+	char text[FORMAT_MAX], vcpus[256];
+
+	if (vm->paused_vcpus.n > 0) {
+		snprintf(vcpus, sizeof(vcpus), "vCPU %s", paused ?: "?");
+		print_field(ctl, "Paused", STYLE_WARN, vcpus);
+	}
+	print_field(ctl, "Guest module", STYLE_NONE, vm->guest_module);
+	if (!vm->guest.present)
+		return;
+	print_fieldf(ctl, "Guest pool", "%u of %u nodes in use; taken: %u, exhausted: %u",
+		     figures[GUEST_POOL_IN_USE], figures[GUEST_POOL_SIZE],
+		     figures[GUEST_POOL_TAKEN], figures[GUEST_POOL_EXHAUSTED]);
+	if (figures[GUEST_SLEEPERS] > 0)
+		print_fieldf(ctl, "Guest tasks", "%u asleep, the oldest for %s",
+			     figures[GUEST_SLEEPERS],
+			     format_usec(text, figures[GUEST_OLDEST_SLEEPER_MSEC] * 1000ULL));
+	else
+		print_field(ctl, "Guest tasks", STYLE_NONE, "none asleep");
+	print_fieldf(ctl, "Guest total",
+		     "waits: %u, wakes: %u, rescues: %u, unknown tokens: %u, early wakes: %u",
+		     figures[GUEST_WAITS], figures[GUEST_WAKES], figures[GUEST_RESCUES],
+		     figures[GUEST_UNKNOWN_TOKENS], figures[GUEST_EARLY_WAKES]);
+}
+
 static void print_summary(const struct apfctl *ctl, const struct host *host, const struct vm *vm)
 {
 	char a[FORMAT_MAX];
@@ -111,6 +157,7 @@ static void print_summary(const struct apfctl *ctl, const struct host *host, con
 		    vm_knows_swapped(vm) ? format_bytes(a, vm->swapped_bytes) : "not known");
 	if (vm->watched)
 		print_figures(ctl, vm);
+	print_guest(ctl, vm);
 	print_fieldf(ctl, "Host", "apf_host %s%s%s, no-wait swap-in %s, nested guard %s",
 		     host->host_module, host->host_module_version[0] ? " " : "",
 		     host->host_module_version, host->nowait_swapin,
@@ -122,6 +169,18 @@ static void add_average(struct table *table, uint64_t sum_nsec, uint64_t count)
 	char text[FORMAT_MAX];
 
 	table_add(table, count > 0 ? format_nsec(text, sum_nsec / count) : "-");
+}
+
+static void add_state(struct table *table, const struct vcpu *vcpu)
+{
+	char text[64];
+
+	if (!vcpu->paused) {
+		table_add_styled(table, style_of_state(vcpu->state), vcpu->state);
+		return;
+	}
+	snprintf(text, sizeof(text), "%s PAUSED", vcpu->state);
+	table_add_styled(table, STYLE_WARN, text);
 }
 
 static int print_vcpus(const struct apfctl *ctl, const struct vcpu_array *vcpus)
@@ -136,7 +195,7 @@ static int print_vcpus(const struct apfctl *ctl, const struct vcpu_array *vcpus)
 		const uint64_t *c = vcpu->counters;
 
 		table_addf(table, "%u", vcpu->index);
-		table_add_styled(table, style_of_state(vcpu->state), vcpu->state);
+		add_state(table, vcpu);
 		table_add(table, vcpu->guest_apf);
 		table_addf(table, "%u", vcpu->outstanding_pages);
 		table_addf(table, "%" PRIu64, c[COUNTER_DELIVERED]);
@@ -146,12 +205,51 @@ static int print_vcpus(const struct apfctl *ctl, const struct vcpu_array *vcpus)
 		table_addf(table, "%" PRIu64, c[COUNTER_SYNC_STALLS]);
 		add_average(table, c[COUNTER_SYNC_STALL_NSEC], c[COUNTER_SYNC_STALLS]);
 		table_addf(table, "%" PRIu64, c[COUNTER_REFUSED]);
+		table_addf(table, "%" PRIu64, c[COUNTER_REFUSED_PAUSED]);
 		table_addf(table, "%" PRIu64, c[COUNTER_DROPPED]);
 		table_addf(table, "%" PRIu64, c[COUNTER_REPEATED]);
 		table_addf(table, "%" PRIu64, c[COUNTER_PROBE_MISSES]);
+		table_addf(table, "%" PRIu64, c[COUNTER_BAD_REPORTS]);
 	}
 	putchar('\n');
 	return table_print(table, stdout, &ctl->term, vcpus->n);
+}
+
+/* The guest's own figures, of the vCPUs it reports about. */
+static int print_reports(const struct apfctl *ctl, const struct vcpu_array *vcpus)
+{
+	static const enum guest_figure totals[] = { GUEST_WAITS, GUEST_WAKES, GUEST_RESCUES,
+						    GUEST_UNKNOWN_TOKENS, GUEST_EARLY_WAKES };
+	_cleanup_(table_freep) struct table *table =
+		table_new(guest_columns, ELEMENTSOF(guest_columns));
+	size_t n = 0;
+
+	if (!table)
+		return -1;
+	for (size_t i = 0; i < vcpus->n; i++) {
+		const uint32_t *figures = vcpus->vcpus[i].guest.figures;
+		char text[FORMAT_MAX];
+
+		if (!vcpus->vcpus[i].guest.present)
+			continue;
+		n++;
+		table_addf(table, "%u", vcpus->vcpus[i].index);
+		table_addf(table, "%u/%u", figures[GUEST_POOL_IN_USE], figures[GUEST_POOL_SIZE]);
+		table_addf(table, "%u", figures[GUEST_POOL_TAKEN]);
+		table_addf(table, "%u", figures[GUEST_POOL_EXHAUSTED]);
+		table_addf(table, "%u", figures[GUEST_SLEEPERS]);
+		table_add(table,
+			  figures[GUEST_SLEEPERS] > 0
+				  ? format_usec(text, figures[GUEST_OLDEST_SLEEPER_MSEC] * 1000ULL)
+				  : "-");
+		for (size_t k = 0; k < ELEMENTSOF(totals); k++)
+			table_addf(table, "%u", figures[totals[k]]);
+		table_addf(table, "%s ago", format_usec(text, figures[GUEST_AGE_MSEC] * 1000ULL));
+	}
+	if (n == 0)
+		return 0;
+	putchar('\n');
+	return table_print(table, stdout, &ctl->term, n);
 }
 
 static uint64_t bucket_of(const struct histogram *histogram, unsigned int i)
@@ -235,7 +333,7 @@ int verb_status(struct apfctl *ctl)
 	print_summary(ctl, &host, &vm);
 	for (size_t i = 0; i < n_findings; i++)
 		print_field(ctl, "Note", STYLE_WARN, findings[i].text);
-	if (have_vcpus && print_vcpus(ctl, &vcpus) < 0)
+	if (have_vcpus && (print_vcpus(ctl, &vcpus) < 0 || print_reports(ctl, &vcpus) < 0))
 		return apfctl_fail(APFCTL_FAILED, "out of memory");
 	if (print_histogram(ctl, &vm) < 0)
 		return apfctl_fail(APFCTL_FAILED, "out of memory");

@@ -24,6 +24,8 @@ const struct counter_name counter_names[_COUNTER_MAX] = {
 	[COUNTER_ASYNC_NSEC] = { "AsyncNSec", "async_nsec", true },
 	[COUNTER_NOWAIT] = { "NoWait", "nowait" },
 	[COUNTER_PROBE_MISSES] = { "ProbeMisses", "probe_misses" },
+	[COUNTER_REFUSED_PAUSED] = { "RefusedPaused", "refused_paused" },
+	[COUNTER_BAD_REPORTS] = { "BadReports", "bad_reports" },
 };
 
 /* All counters must be there; those of a newer apfd are skipped. */
@@ -91,6 +93,9 @@ static const struct prop vm_props[] = {
 	VM("SwappedBytes", "t", prop_read_basic, swapped_bytes),
 	VM("Counters", "a{st}", read_counters, counters),
 	VM("Outstanding", "u", prop_read_basic, outstanding_pages),
+	VM("GuestModule", "s", prop_read_string, guest_module),
+	VM("GuestReport", "a{su}", prop_read_guest_sum, guest),
+	VM("PausedVCPUs", "au", prop_read_vcpus, paused_vcpus),
 	VM("AsyncRate", "d", prop_read_basic, async_per_sec),
 	VM("SyncRate", "d", prop_read_basic, sync_per_sec),
 	VM("P50USec", "t", prop_read_basic, p50_usec),
@@ -100,9 +105,9 @@ static const struct prop vm_props[] = {
 	VM("SyncHistogram", "at", prop_read_histogram, sync),
 };
 
-#define VCPU(name, type, read, field)                          \
-	{                                                      \
-		name, type, read, offsetof(struct vcpu, field) \
+#define VCPU(name, type, read, field, ...)                                  \
+	{                                                                   \
+		name, type, read, offsetof(struct vcpu, field), __VA_ARGS__ \
 	}
 static const struct prop vcpu_props[] = {
 	VCPU("Index", "u", prop_read_basic, index),
@@ -113,6 +118,8 @@ static const struct prop vcpu_props[] = {
 	VCPU("Counters", "a{st}", read_counters, counters),
 	VCPU("AsyncHistogram", "at", prop_read_histogram, async),
 	VCPU("SyncHistogram", "at", prop_read_histogram, sync),
+	VCPU("Paused", "b", prop_read_bool, paused),
+	VCPU("GuestReport", "a{su}", prop_read_guest_report, guest, .optional = true),
 };
 
 void host_clear(struct host *host)
@@ -131,6 +138,7 @@ void vm_clear(struct vm *vm)
 	free(vm->uuid);
 	free(vm->name);
 	free(vm->state);
+	free(vm->guest_module);
 	strv_free(vm->vcpu_states);
 	*vm = (struct vm){};
 }

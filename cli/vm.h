@@ -12,7 +12,9 @@
 #include <systemd/sd-bus.h>
 
 #include "apf/cleanup.h"
+#include "guest.h"
 #include "histogram.h"
+#include "vcpu-list.h"
 
 /* Counters of apf_host(4). */
 enum counter {
@@ -32,6 +34,8 @@ enum counter {
 	COUNTER_ASYNC_NSEC,
 	COUNTER_NOWAIT,
 	COUNTER_PROBE_MISSES,
+	COUNTER_REFUSED_PAUSED,
+	COUNTER_BAD_REPORTS,
 	_COUNTER_MAX,
 };
 
@@ -66,6 +70,9 @@ struct host {
  * struct vm - org.apfd.VM1; fields as in org.apfd(5)
  * @libvirt_id: -1 if none
  * @pid: 0 if not known
+ * @guest_module: "present", "absent" or "unknown"
+ * @guest: sum of what it reports of its vCPUs
+ * @paused_vcpus: vCPUs whose gate is closed whatever their state says
  */
 struct vm {
 	char *uuid;
@@ -79,6 +86,9 @@ struct vm {
 	uint64_t swapped_bytes;
 	uint64_t counters[_COUNTER_MAX];
 	uint32_t outstanding_pages;
+	char *guest_module;
+	struct guest_report guest;
+	struct vcpu_list paused_vcpus;
 	double async_per_sec;
 	double sync_per_sec;
 	uint64_t p50_usec;
@@ -95,6 +105,8 @@ struct vm_list {
 
 /**
  * struct vcpu - an element of org.apfd.VM1.GetVCPUs()
+ * @paused: the gate is closed whatever @state says
+ * @guest: what the guest's module reports of it
  */
 struct vcpu {
 	uint32_t index;
@@ -105,6 +117,8 @@ struct vcpu {
 	uint64_t counters[_COUNTER_MAX];
 	struct histogram async;
 	struct histogram sync;
+	bool paused;
+	struct guest_report guest;
 };
 
 struct vcpu_array {

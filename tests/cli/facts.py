@@ -19,7 +19,15 @@ COUNTER_KEYS = {
     'Ready': 'ready', 'ReadyUnknown': 'ready_unknown', 'ReadyAll': 'ready_all',
     'Dropped': 'dropped', 'Repeated': 'repeated', 'SyncStalls': 'sync_stalls',
     'SyncStallNSec': 'sync_stall_nsec', 'AsyncNSec': 'async_nsec', 'NoWait': 'nowait',
-    'ProbeMisses': 'probe_misses',
+    'ProbeMisses': 'probe_misses', 'RefusedPaused': 'refused_paused',
+    'BadReports': 'bad_reports',
+}
+
+GUEST_KEYS = {
+    'AgeMSec': 'age_msec', 'PoolSize': 'pool_size', 'PoolInUse': 'pool_in_use',
+    'PoolTaken': 'pool_taken', 'PoolExhausted': 'pool_exhausted', 'Sleepers': 'sleepers',
+    'EarlyWakes': 'early_wakes', 'Rescues': 'rescues', 'UnknownTokens': 'unknown_tokens',
+    'OldestSleeperMSec': 'oldest_sleeper_msec', 'Waits': 'waits', 'Wakes': 'wakes',
 }
 
 BUCKETS = 32
@@ -32,6 +40,20 @@ def counters(**given):
 
 def json_counters(values):
     return {COUNTER_KEYS[name]: value for name, value in values.items()}
+
+
+def guest_sum(**given):
+    """A report without its age: the sum of all vCPUs."""
+    assert set(given) <= set(GUEST_KEYS), given
+    return {name: given.get(name, 0) for name in GUEST_KEYS if name != 'AgeMSec'}
+
+
+def guest_report(AgeMSec, **given):
+    return {'AgeMSec': AgeMSec, **guest_sum(**given)}
+
+
+def json_guest(values):
+    return {GUEST_KEYS[name]: value for name, value in values.items()}
 
 
 def histogram(given):
@@ -55,8 +77,12 @@ WEB1 = {
     'Counters': counters(Asked=1200, Refused=30, RefusedNested=4, NotPresent=1100, Delivered=1050,
                          Halted=50, Ready=1090, ReadyUnknown=2, ReadyAll=1, Dropped=9,
                          Repeated=17, SyncStalls=210, SyncStallNSec=BIG,
-                         AsyncNSec=5450000000, NoWait=6, ProbeMisses=5),
+                         AsyncNSec=5450000000, NoWait=6, ProbeMisses=5, RefusedPaused=7),
     'Outstanding': 3,
+    'GuestModule': 'present',
+    'GuestReport': guest_sum(PoolSize=2, PoolTaken=11, Sleepers=4, EarlyWakes=12,
+                             UnknownTokens=13, OldestSleeperMSec=1200, Waits=1500, Wakes=1496),
+    'PausedVCPUs': [],
     'AsyncRate': 120.5,
     'SyncRate': 3.25,
     'P50USec': 5100,
@@ -73,12 +99,18 @@ WEB1_VCPUS = [
                              SyncStalls=10, SyncStallNSec=20000000, AsyncNSec=5450000000),
         'AsyncHistogram': histogram({12: 90, 13: 1000}),
         'SyncHistogram': histogram({3: 10}),
+        'Paused': False,
+        'GuestReport': guest_report(250, PoolSize=2, PoolTaken=11, Sleepers=4, EarlyWakes=12,
+                                    UnknownTokens=13, OldestSleeperMSec=1200, Waits=1500,
+                                    Wakes=1496),
     },
     {
         'Index': 1, 'VCPUID': 16, 'State': 'off', 'GuestAPF': 'always', 'Outstanding': 0,
-        'Counters': counters(Asked=100, Refused=30, SyncStalls=200, SyncStallNSec=1234567890),
+        'Counters': counters(Asked=100, Refused=30, SyncStalls=200, SyncStallNSec=1234567890,
+                             RefusedPaused=7, BadReports=0),
         'AsyncHistogram': histogram({}),
         'SyncHistogram': histogram({13: 200}),
+        'Paused': False,
     },
 ]
 
@@ -94,6 +126,9 @@ WEB2 = {
     'SwappedBytes': 0,
     'Counters': counters(),
     'Outstanding': 0,
+    'GuestModule': 'unknown',
+    'GuestReport': {},
+    'PausedVCPUs': [],
     'AsyncRate': 0.0,
     'SyncRate': 0.0,
     'P50USec': 0,
@@ -106,7 +141,7 @@ WEB2 = {
 
 def vm(**given):
     """A quiet, watched VM, changed as given."""
-    base = dict(WEB2, Watched=True, State='on', VCPUStates=['on'], Since=1790000000000000,
+    base = dict(WEB2, Watched=True, GuestModule='absent', State='on', VCPUStates=['on'], Since=1790000000000000,
                 LibvirtID=7, PID=77, AsyncHistogram=histogram({}), SyncHistogram=histogram({}))
     assert set(given) <= set(base), given
     return {**base, **given}
@@ -128,6 +163,13 @@ JSON_WEB1 = {
     'latency_p50_usec': 5100,
     'latency_p95_usec': 8200,
     'stall_ratio': 0.024,
+    'guest_module': 'present',
+    'guest_report': {
+        'pool_size': 2, 'pool_in_use': 0, 'pool_taken': 11, 'pool_exhausted': 0, 'sleepers': 4,
+        'early_wakes': 12, 'rescues': 0, 'unknown_tokens': 13, 'oldest_sleeper_msec': 1200,
+        'waits': 1500, 'wakes': 1496,
+    },
+    'paused_vcpus': [],
 }
 
 JSON_WEB2 = {
@@ -146,4 +188,7 @@ JSON_WEB2 = {
     'latency_p50_usec': None,
     'latency_p95_usec': None,
     'stall_ratio': None,
+    'guest_module': 'unknown',
+    'guest_report': None,
+    'paused_vcpus': [],
 }

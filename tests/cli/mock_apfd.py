@@ -173,7 +173,8 @@ class MockApfd:
 
 
 VCPU_TYPES = {'Index': 'u', 'VCPUID': 'u', 'State': 's', 'GuestAPF': 's', 'Outstanding': 'u',
-              'Counters': 'a{st}', 'AsyncHistogram': 'at', 'SyncHistogram': 'at'}
+              'Counters': 'a{st}', 'AsyncHistogram': 'at', 'SyncHistogram': 'at',
+              'Paused': 'b', 'GuestReport': 'a{su}'}
 
 
 def vcpus_code(vcpus):
@@ -183,10 +184,12 @@ def vcpus_code(vcpus):
             return f'dbus.String({value!r}, variant_level=1)'
         if signature == 'u':
             return f'dbus.UInt32({value}, variant_level=1)'
+        if signature == 'b':
+            return f'dbus.Boolean({value}, variant_level=1)'
         if signature == 'at':
             return f'dbus.Array({value!r}, signature="t", variant_level=1)'
-        assert signature == 'a{st}', signature
-        return f'dbus.Dictionary({value!r}, signature="st", variant_level=1)'
+        assert signature in ('a{st}', 'a{su}'), signature
+        return f'dbus.Dictionary({value!r}, signature="{signature[2:-1]}", variant_level=1)'
 
     entries = ['dbus.Dictionary({' + ', '.join(
         f'{key!r}: {source(VCPU_TYPES[key], value)}' for key, value in vcpu.items()

@@ -98,6 +98,13 @@ def test_missing_property_is_no_zero(run, apfd, bus):
     assert 'same version' in result.stderr
 
 
+def test_half_a_report_is_refused(run, empty_apfd):
+    empty_apfd.add_vm(facts.vm(GuestModule='present', GuestReport={'PoolSize': 1}))
+    result = run('list')
+    assert (result.returncode, result.stdout) == (1, '')
+    assert "'GuestReport'" in result.stderr
+
+
 def test_wrong_type_is_refused(run, empty_apfd):
     import dbus
     empty_apfd.object('/org/apfd').UpdateProperties(

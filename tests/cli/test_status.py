@@ -33,6 +33,12 @@ def test_fields(run, apfd):
     assert got['In total'] == '1300 swap-ins, 84 % of them asynchronous'
     assert got['Latency'] == 'p50 5.1 ms, p95 8.2 ms'
     assert got['Stall ratio'] == '2.4 %, 104 d 5 h in total'
+    assert got['Guest module'] == 'present'
+    assert got['Guest pool'] == '0 of 2 nodes in use; taken: 11, exhausted: 0'
+    assert got['Guest tasks'] == '4 asleep, the oldest for 1.2 s'
+    assert got['Guest total'] == ('waits: 1500, wakes: 1496, rescues: 0, unknown tokens: 13, '
+                                  'early wakes: 12')
+    assert 'Paused' not in got
     assert got['Host'] == 'apf_host present 0.1.0, no-wait swap-in not-needed, nested guard on'
     assert 'Note' not in got
 
@@ -41,15 +47,65 @@ def test_vcpus(run, apfd):
     table = run('status', 'web1').stdout.split('\n\n')[1].splitlines()
     assert [line.split() for line in table] == [
         ['VCPU', 'STATE', 'GUEST', 'APF', 'WAITING', 'TOLD', 'HALTED', 'READY', 'AVG', 'SYNC',
-         'AVG', 'REFUSED', 'DROPPED', 'REPEATED', 'MISSED'],
+         'AVG', 'REFUSED', 'PAUSED', 'DROPPED', 'REPEATED', 'MISSED', 'BAD'],
         ['0', 'on', 'user', '3', '1050', '50', '1090', '5.0', 'ms', '10', '2.0', 'ms', '0', '0',
+         '0', '0', '0', '0'],
+        ['1', 'off', 'always', '0', '0', '0', '0', '-', '200', '6.2', 'ms', '30', '7', '0', '0',
          '0', '0'],
-        ['1', 'off', 'always', '0', '0', '0', '0', '-', '200', '6.2', 'ms', '30', '0', '0', '0'],
     ]
 
 
+def test_reports(run, apfd):
+    """Only of vCPUs the guest reports about."""
+    table = run('status', 'web1').stdout.split('\n\n')[2].splitlines()
+    assert [line.split() for line in table] == [
+        ['VCPU', 'POOL', 'TAKEN', 'EXHAUSTED', 'ASLEEP', 'OLDEST', 'WAITS', 'WAKES', 'RESCUES',
+         'UNKNOWN', 'EARLY', 'SEEN'],
+        ['0', '0/2', '11', '0', '4', '1.2', 's', '1500', '1496', '0', '13', '12', '250', 'ms',
+         'ago'],
+    ]
+
+
+def test_guest_without_module(run, empty_apfd):
+    empty_apfd.add_vm(facts.vm(Name='db'), [vcpu()])
+    result = run('status', 'db')
+    got = fields(result.stdout)
+    assert got['Guest module'] == 'absent'
+    assert not {'Guest pool', 'Guest tasks', 'Guest total', 'Paused'} & set(got)
+    assert 'ASLEEP' not in result.stdout
+    assert got['Note'].startswith('no page was swapped in')
+    status = json.loads(run('status', 'db', '--json').stdout)
+    assert (status['guest_module'], status['guest_report']) == ('absent', None)
+    assert status['vcpus'][0]['guest_report'] is None
+
+
+def test_paused(run, empty_apfd):
+    """An emergency node in use: said of the VM, the vCPU, and why."""
+    report = dict(PoolSize=2, PoolInUse=1, PoolTaken=3, Sleepers=1, OldestSleeperMSec=900)
+    paused = dict(vcpu('off', Ready=1000), Index=1, VCPUID=1, Paused=True,
+                  GuestReport=facts.guest_report(40, **report))
+    empty_apfd.add_vm(facts.vm(Name='db', VCPUStates=['on'], PausedVCPUs=[1],
+                               Counters=facts.counters(Ready=1000), GuestModule='present',
+                               GuestReport=facts.guest_sum(**report)), [paused])
+    result = run('status', 'db')
+    got = fields(result.stdout)
+    assert got['State'] == 'on'
+    assert got['Paused'] == 'vCPU 1'
+    assert got['Guest pool'] == '1 of 2 nodes in use; taken: 3, exhausted: 0'
+    assert result.stdout.split('\n\n')[1].splitlines()[1].split()[:4] == ['1', 'on', 'PAUSED',
+                                                                         'off']
+    status = json.loads(run('status', 'db', '--json').stdout)
+    assert status['paused_vcpus'] == [1]
+    assert status['vcpus'][0]['paused'] is True
+    assert status['vcpus'][0]['guest_report'] == facts.json_guest(paused['GuestReport'])
+    # The guest's module switched APF off on this vCPU; it is not that it never asked.
+    assert [f['id'] for f in status['findings']] == ['pool-in-use']
+    assert got['Note'] == ('the gate of 1 vCPU is closed: the guest lacked memory for a wake-up '
+                           'and has 1 of 2 emergency nodes in use; it opens when they are back')
+
+
 def test_histogram(run, apfd):
-    rows = run('status', 'web1').stdout.split('\n\n')[2].splitlines()
+    rows = run('status', 'web1').stdout.split('\n\n')[3].splitlines()
     assert rows[0].split() == ['LATENCY', 'ASYNC', 'SYNC']
     # From the first bucket in use to the last: 3 to 13.
     assert len(rows) == 1 + 11
@@ -73,6 +129,9 @@ def test_json(run, apfd):
                 'state': vcpu['State'],
                 'guest_apf': vcpu['GuestAPF'],
                 'outstanding_pages': vcpu['Outstanding'],
+                'paused': vcpu['Paused'],
+                'guest_report': facts.json_guest(vcpu['GuestReport'])
+                if 'GuestReport' in vcpu else None,
                 'counters': facts.json_counters(vcpu['Counters']),
                 'async_histogram_log2_usec': vcpu['AsyncHistogram'],
                 'sync_histogram_log2_usec': vcpu['SyncHistogram'],
@@ -110,7 +169,14 @@ def test_without_vcpu_figures(run, apfd, error):
 def vcpu(guest_apf='user', **counter_values):
     return {'Index': 0, 'VCPUID': 0, 'State': 'on', 'GuestAPF': guest_apf, 'Outstanding': 0,
             'Counters': facts.counters(**counter_values),
-            'AsyncHistogram': facts.histogram({}), 'SyncHistogram': facts.histogram({})}
+            'AsyncHistogram': facts.histogram({}), 'SyncHistogram': facts.histogram({}),
+            'Paused': False}
+
+
+def reported(**figures):
+    """A VM that had swap-ins and whose guest reports."""
+    return {'Counters': facts.counters(Ready=1000), 'GuestModule': 'present',
+            'GuestReport': facts.guest_sum(PoolSize=1, **figures)}
 
 
 BUSY = {'Ready': 30, 'SyncStalls': 970}
@@ -125,6 +191,16 @@ BUSY = {'Ready': 30, 'SyncStalls': 970}
      'gate-off', 'asynchronous share 3.0 %: the state is off'),
     ({}, {'Counters': facts.counters(Asked=1000, RefusedNested=900, **BUSY)}, 'user',
      'nested', 'a nested guest was running at 900 of 1000 faults'),
+    ({}, {'Counters': facts.counters(Asked=1000, RefusedPaused=900, **BUSY)}, 'user',
+     'paused', "closed for the guest's emergency nodes at 900 of 1000 faults"),
+    ({}, dict(reported(PoolInUse=1), PausedVCPUs=[0, 2]), 'user',
+     'pool-in-use', 'the gate of 2 vCPUs is closed'),
+    ({}, reported(PoolExhausted=3), 'user', 'pool-exhausted', '(times: 3)'),
+    ({}, reported(Sleepers=1, OldestSleeperMSec=10000), 'user', 'waiter-old',
+     'has waited 10 s for its page'),
+    ({}, reported(Rescues=4), 'user', 'rescues', 'did not come in time: 4 so far'),
+    ({}, {'Counters': facts.counters(Ready=1000, BadReports=2)}, 'user', 'bad-reports',
+     'were ignored: 2 so far'),
     ({}, {'Counters': facts.counters(Ready=1000)}, 'off',
      'guest-apf-off', 'KVM can only halt its vCPUs'),
     ({}, {'State': 'pv', 'Counters': facts.counters(Ready=1000)}, 'off',
@@ -157,4 +233,19 @@ def test_findings(run, empty_apfd, host, vm, guest_apf, finding, text):
 def test_no_finding_without_proof(run, empty_apfd, host, counters):
     empty_apfd.set_host({**facts.HOST, **host})
     empty_apfd.add_vm(facts.vm(Name='db', Counters=facts.counters(**counters)), [vcpu()])
+    assert json.loads(run('status', 'db', '--json').stdout)['findings'] == []
+
+
+@pytest.mark.parametrize('figures', [
+    {},
+    # Used once, and back.
+    {'PoolTaken': 5},
+    # Not yet old; old, but awake by now.
+    {'Sleepers': 3, 'OldestSleeperMSec': 9999},
+    {'Sleepers': 0, 'OldestSleeperMSec': 60000},
+    # The host had forgotten tokens: nothing the user could change.
+    {'UnknownTokens': 7, 'EarlyWakes': 7},
+])
+def test_no_finding_of_a_sound_guest(run, empty_apfd, figures):
+    empty_apfd.add_vm(facts.vm(Name='db', **reported(**figures)), [vcpu()])
     assert json.loads(run('status', 'db', '--json').stdout)['findings'] == []

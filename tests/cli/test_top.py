@@ -24,9 +24,9 @@ def test_piped_table(run, apfd):
         lines = look.splitlines()
         assert re.fullmatch(r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  2 VMs', lines[0])
         assert lines[1:] == [
-            'NAME  STATE      SWAPPED  ASYNC/S  SYNC/S     P50     P95  STALLED',
-            'web1  mixed    312.0 MiB      120     3.2  5.1 ms  8.2 ms    2.4 %',
-            'web2  unknown          -        -       -       -       -        -',
+            'NAME  STATE      SWAPPED  ASYNC/S  SYNC/S     P50     P95  STALLED  GUEST',
+            'web1  mixed    312.0 MiB      120     3.2  5.1 ms  8.2 ms    2.4 %  ok',
+            'web2  unknown          -        -       -       -       -        -  -',
         ]
     assert '\x1b' not in result.stdout
 
@@ -42,6 +42,24 @@ def test_json_lines(run, apfd):
         assert look['vms'] == [facts.JSON_WEB1, facts.JSON_WEB2]
         assert before_usec <= look['now_usec'] <= time.time() * 1e6
     assert looks[1]['now_usec'] - looks[0]['now_usec'] >= 90000
+
+
+def reported(name, number, **figures):
+    return busy(name, number, GuestModule='present',
+                GuestReport=facts.guest_sum(PoolSize=4, **figures))
+
+
+def test_guest_alarms(run, empty_apfd):
+    empty_apfd.add_vm(busy('a-absent', 1))
+    empty_apfd.add_vm(reported('b-ok', 2, Sleepers=9, OldestSleeperMSec=9999))
+    empty_apfd.add_vm(reported('c-wait', 3, Sleepers=1, OldestSleeperMSec=12400))
+    # The pool closes the gate: worse than a wait.
+    empty_apfd.add_vm(reported('d-pool', 4, PoolInUse=3, Sleepers=1, OldestSleeperMSec=12400))
+    lines = run('top', '--count=1').stdout.splitlines()
+    column = lines[1].index('GUEST')
+    assert {line.split()[0]: line[column:] for line in lines[2:6]} == {
+        'a-absent': '-', 'b-ok': 'ok', 'c-wait': 'WAIT 12 s', 'd-pool': 'POOL 3',
+    }
 
 
 def test_most_stalled_first(run, empty_apfd):
