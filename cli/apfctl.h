@@ -34,6 +34,7 @@ enum apfctl_exit {
  * struct apfctl - one run of the program
  * @verb: what is to be done
  * @args: its arguments, as many as the verb's table row says
+ * @n_args: how many
  * @json: --json was given
  * @ask_password: polkit may ask the user; false after --no-ask-password
  * @vcpus: union of all --vcpu; empty means the whole VM
@@ -46,6 +47,7 @@ enum apfctl_exit {
 struct apfctl {
 	const struct verb *verb;
 	char **args;
+	size_t n_args;
 	bool json;
 	bool ask_password;
 	struct vcpu_list vcpus;

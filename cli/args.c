@@ -192,25 +192,27 @@ static int refuse_verb(const char *word)
 			   near ?: "");
 }
 
-static int check_args(struct apfctl *ctl, int n_given)
+static int check_args(struct apfctl *ctl)
 {
 	_cleanup_free_ char *synopsis = verb_synopsis(ctl->verb);
-	size_t n = verb_count_args(ctl->verb);
+	bool any;
+	size_t n = verb_count_args(ctl->verb, &any);
 
-	if ((size_t)n_given < n)
+	if (ctl->n_args < n)
 		return apfctl_fail(APFCTL_USAGE, "%s: %s is missing; usage: apfctl %s",
-				   ctl->verb->name, ctl->verb->args[n_given].name, synopsis ?: "");
-	if ((size_t)n_given > n) {
+				   ctl->verb->name, ctl->verb->args[ctl->n_args].name,
+				   synopsis ?: "");
+	if (ctl->n_args > n && !any) {
 		_cleanup_free_ char *printable = text_printable(ctl->args[n]);
 
 		return apfctl_fail(APFCTL_USAGE,
 				   "%s: '%s' is one argument too many; usage: apfctl %s",
 				   ctl->verb->name, printable ?: "", synopsis ?: "");
 	}
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < ctl->n_args; i++)
 		if (ctl->args[i][0] == '\0')
 			return apfctl_fail(APFCTL_USAGE, "%s: %s is empty; usage: apfctl %s",
-					   ctl->verb->name, ctl->verb->args[i].name,
+					   ctl->verb->name, ctl->verb->args[i < n ? i : n].name,
 					   synopsis ?: "");
 	return APFCTL_OK;
 }
@@ -277,6 +279,7 @@ int args_parse(int argc, char **argv, struct apfctl *ctl, bool *ret_done)
 		if (!ctl->verb)
 			return refuse_verb(argv[0]);
 		ctl->args = argv + 1;
+		ctl->n_args = (size_t)argc - 1;
 	}
 	if (given & OPTION_BIT(OPTION_HELP)) {
 		help_print(stdout, ctl->verb);
@@ -293,5 +296,5 @@ int args_parse(int argc, char **argv, struct apfctl *ctl, bool *ret_done)
 	status = check_options(ctl->verb, given);
 	if (status != APFCTL_OK)
 		return status;
-	return check_args(ctl, argc - 1);
+	return check_args(ctl);
 }

@@ -8,11 +8,6 @@
 #include "polkit-agent.h"
 #include "verb.h"
 
-#define BUS_NAME	  "org.apfd"
-#define MANAGER_PATH	  "/org/apfd"
-#define MANAGER_INTERFACE "org.apfd.Manager1"
-#define VM_INTERFACE	  "org.apfd.VM1"
-
 /* Someone may have to find and type a password. */
 #define CHANGE_TIMEOUT_USEC (120ULL * 1000 * 1000)
 
@@ -88,8 +83,7 @@ static const struct bus_failure *failure_find(const char *name, const char *subj
 	return &unknown;
 }
 
-/* Turns the error of a call about @subject ("" for none) into words. */
-static int fail_call(struct apfctl *ctl, const char *subject, const sd_bus_error *error, int r)
+int bus_fail_call(struct apfctl *ctl, const char *subject, const sd_bus_error *error, int r)
 {
 	const struct bus_failure *failure = failure_find(error->name, subject);
 	const char *text = failure->cause ?: error->message ?: strerror(-r);
@@ -112,7 +106,7 @@ static int fail_call(struct apfctl *ctl, const char *subject, const sd_bus_error
 			   what, cause, failure->remedy ? separator : "", failure->remedy ?: "");
 }
 
-static int fail_message(struct apfctl *ctl, const char *what, const char *bad, int r)
+int bus_fail_message(struct apfctl *ctl, const char *what, const char *bad, int r)
 {
 	if (r == -EBADMSG && bad)
 		return apfctl_fail(APFCTL_FAILED,
@@ -162,7 +156,7 @@ static int call(struct apfctl *ctl, sd_bus_message *m, const char *subject, uint
 
 	r = sd_bus_call(ctl->bus, m, timeout_usec, &error, ret_reply);
 	if (r < 0)
-		return fail_call(ctl, subject, &error, r);
+		return bus_fail_call(ctl, subject, &error, r);
 	return APFCTL_OK;
 }
 
@@ -186,7 +180,7 @@ int bus_find_vm(struct apfctl *ctl, const char *vm, char **ret_path)
 		return status;
 	r = sd_bus_message_read(reply, "o", &path);
 	if (r < 0)
-		return fail_message(ctl, "the VM", NULL, r);
+		return bus_fail_message(ctl, "the VM", NULL, r);
 	*ret_path = strdup(path);
 	if (!*ret_path)
 		return apfctl_fail(APFCTL_FAILED, "out of memory");
@@ -220,7 +214,7 @@ int bus_read_host(struct apfctl *ctl, struct host *host)
 		return status;
 	r = host_read(reply, host, &bad);
 	if (r < 0)
-		return fail_message(ctl, "the host", bad, r);
+		return bus_fail_message(ctl, "the host", bad, r);
 	return APFCTL_OK;
 }
 
@@ -239,7 +233,7 @@ int bus_read_vms(struct apfctl *ctl, struct vm_list *list)
 		return status;
 	r = vm_list_read(reply, list, &bad);
 	if (r < 0)
-		return fail_message(ctl, "a VM", bad, r);
+		return bus_fail_message(ctl, "a VM", bad, r);
 	return APFCTL_OK;
 }
 
@@ -254,7 +248,7 @@ int bus_read_vm(struct apfctl *ctl, const char *name, const char *path, struct v
 		return status;
 	r = vm_read(reply, vm, &bad);
 	if (r < 0)
-		return fail_message(ctl, "the VM", bad, r);
+		return bus_fail_message(ctl, "the VM", bad, r);
 	return APFCTL_OK;
 }
 
@@ -276,10 +270,10 @@ int bus_read_vcpus(struct apfctl *ctl, const char *name, const char *path, struc
 		return APFCTL_OK;
 	}
 	if (r < 0)
-		return fail_call(ctl, name, &error, r);
+		return bus_fail_call(ctl, name, &error, r);
 	r = vcpu_array_read(reply, vcpus, &bad);
 	if (r < 0)
-		return fail_message(ctl, "the vCPUs", bad, r);
+		return bus_fail_message(ctl, "the vCPUs", bad, r);
 	*ret_available = true;
 	return APFCTL_OK;
 }

@@ -8,6 +8,18 @@
 #include "apfctl.h"
 #include "vm.h"
 
+#define BUS_NAME	  "org.apfd"
+#define MANAGER_PATH	  "/org/apfd"
+#define MANAGER_INTERFACE "org.apfd.Manager1"
+#define VM_INTERFACE	  "org.apfd.VM1"
+
+/*
+ * Turn the error of a call about @subject ("" for none), and a message that tells
+ * of @what something wrong (of property @bad, NULL if it is none), into words.
+ */
+int bus_fail_call(struct apfctl *ctl, const char *subject, const sd_bus_error *error, int r);
+int bus_fail_message(struct apfctl *ctl, const char *what, const char *bad, int r);
+
 /* Connects to the system bus (DBUS_SYSTEM_BUS_ADDRESS) unless that was done. */
 int bus_open(struct apfctl *ctl);
 

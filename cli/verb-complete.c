@@ -48,6 +48,7 @@ static struct json_object *table_args(const struct verb *verb)
 
 		if (!object || json_add_string(object, "name", arg->name) < 0 ||
 		    json_add_string(object, "complete", completion_names[arg->complete]) < 0 ||
+		    json_add_bool(object, "any", arg->any) < 0 ||
 		    json_append(array, TAKE_PTR(object)) < 0)
 			return NULL;
 	}

@@ -50,6 +50,14 @@ const struct verb verbs[] = {
 	  "Watch all VMs, the most stalled first",
 	  "On a terminal the table is drawn again in place; otherwise one table, or with\n"
 	  "--json one line, is printed for each interval. Ends with Ctrl-C." },
+	{ "monitor",
+	  { { "VM", COMPLETE_VM, true } },
+	  OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_COUNT),
+	  verb_monitor,
+	  "Print events of the VMs as they come",
+	  "One line for each change of a gate, alarm of a guest, VM that comes or goes, and\n"
+	  "change of apfd, apf_host or libvirt. With VMs given, of VMs only those are\n"
+	  "shown. Goes on when apfd is restarted; ends with Ctrl-C." },
 	{ "__tables", {}, 0, verb_complete_tables, NULL, NULL },
 	{ "__vms", {}, 0, verb_complete_vms, NULL, NULL },
 };
@@ -65,7 +73,7 @@ const struct option_row options[_OPTION_MAX] = {
 	[OPTION_VCPU] = { "vcpu", 0, "LIST", false, "Only these vCPUs, e.g. 0,2-3" },
 	[OPTION_INTERVAL] = { "interval", 0, "SEC", false,
 			      "Seconds between two looks, 0.1 to 3600 (default 1)" },
-	[OPTION_COUNT] = { "count", 0, "N", false, "End after N looks" },
+	[OPTION_COUNT] = { "count", 0, "N", false, "End after N looks or events" },
 };
 
 const char *const exit_statuses[_APFCTL_EXIT_MAX] = {
@@ -88,13 +96,20 @@ const struct verb *verb_find(const char *name)
 	return NULL;
 }
 
-size_t verb_count_args(const struct verb *verb)
+size_t verb_count_args(const struct verb *verb, bool *ret_any)
 {
 	size_t n = 0;
 
-	while (verb->args[n].name)
+	while (verb->args[n].name && !verb->args[n].any)
 		n++;
+	*ret_any = verb->args[n].name;
 	return n;
+}
+
+static void print_args(FILE *file, const struct verb *verb)
+{
+	for (const struct verb_arg *arg = verb->args; arg->name; arg++)
+		fprintf(file, arg->any ? " [%s...]" : " %s", arg->name);
 }
 
 char *verb_synopsis(const struct verb *verb)
@@ -107,8 +122,7 @@ char *verb_synopsis(const struct verb *verb)
 		return NULL;
 
 	fputs(verb->name, file);
-	for (const struct verb_arg *arg = verb->args; arg->name; arg++)
-		fprintf(file, " %s", arg->name);
+	print_args(file, verb);
 	for (unsigned int id = 0; id < _OPTION_MAX; id++) {
 		if (!(verb->options & OPTION_BIT(id)))
 			continue;
@@ -157,14 +171,16 @@ void help_print(FILE *file, const struct verb *verb)
 	      file);
 	for (size_t i = 0; i < n_verbs; i++) {
 		char left[40] = "";
+		FILE *text;
 
 		if (!verbs[i].help)
 			continue;
-		strcat(left, verbs[i].name);
-		for (const struct verb_arg *arg = verbs[i].args; arg->name; arg++) {
-			strcat(left, " ");
-			strcat(left, arg->name);
-		}
+		text = fmemopen(left, sizeof(left), "w");
+		if (!text)
+			continue;
+		fputs(verbs[i].name, text);
+		print_args(text, &verbs[i]);
+		fclose(text);
 		fprintf(file, "  %-24s  %s\n", left, verbs[i].help);
 	}
 	help_print_options(file, NULL);

@@ -35,13 +35,15 @@ enum option_id {
 #define OPTION_BIT(id) (1U << (id))
 
 /**
- * struct verb_arg - one argument of a verb; all are mandatory
+ * struct verb_arg - one argument of a verb
  * @name: as shown in help, upper case
  * @complete: what the shell offers
+ * @any: as many as wanted, none included; only as the last argument
  */
 struct verb_arg {
 	const char *name;
 	enum completion complete;
+	bool any;
 };
 
 /**
@@ -86,7 +88,8 @@ extern const char *const state_names[];
 extern const size_t n_state_names;
 
 const struct verb *verb_find(const char *name);
-size_t verb_count_args(const struct verb *verb);
+/* Arguments that must be given; @ret_any: whether any number more may be. */
+size_t verb_count_args(const struct verb *verb, bool *ret_any);
 
 /* "enable VM [--vcpu LIST]"; to be freed; NULL without memory. */
 char *verb_synopsis(const struct verb *verb);
@@ -105,6 +108,7 @@ int verb_enable(struct apfctl *ctl);
 int verb_disable(struct apfctl *ctl);
 int verb_set(struct apfctl *ctl);
 int verb_top(struct apfctl *ctl);
+int verb_monitor(struct apfctl *ctl);
 int verb_complete_tables(struct apfctl *ctl);
 int verb_complete_vms(struct apfctl *ctl);
 

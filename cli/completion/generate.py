@@ -21,13 +21,19 @@ def options_of(tables, verb=None):
     ]
 
 
+def has_any(verb):
+    """Whether the last argument of VERB may be given any number of times."""
+    return bool(verb['args']) and verb['args'][-1]['any']
+
+
 def bash_parts(tables):
     verb_cases = []
     for verb in tables['verbs']:
         words = ' '.join('--' + o['name'] for o in options_of(tables, verb))
         kinds = ' '.join(arg['complete'] for arg in verb['args'])
         verb_cases.append(f'\t{verb["name"]})\n\t\toptions={shlex.quote(words)}\n'
-                          f'\t\tkinds=({kinds})\n\t\t;;')
+                          f'\t\tkinds=({kinds})\n'
+                          f'\t\tany={int(has_any(verb))}\n\t\t;;')
     with_value = '|'.join('--' + o['name'] for o in tables['options'] if o['arg'])
     return {
         'VERBS': ' '.join(v['name'] for v in tables['verbs']),
@@ -61,7 +67,8 @@ def zsh_parts(tables):
         verb_rows.append('\t' + shlex.quote(f'{verb["name"]}:{zsh_text(verb["help"])}'))
         specs = [spec for o in options_of(tables, verb) for spec in zsh_option(o)]
         for number, arg in enumerate(verb['args'], 1):
-            specs.append(shlex.quote(f'{number}:{arg["name"]}:{actions[arg["complete"]]}'))
+            place = '*' if arg['any'] else number
+            specs.append(shlex.quote(f'{place}:{arg["name"]}:{actions[arg["complete"]]}'))
         joined = ' \\\n\t\t\t'.join(specs)
         verb_cases.append(f'\t{verb["name"]})\n\t\t_arguments -S \\\n\t\t\t{joined}\n\t\t;;')
     common = [spec for o in options_of(tables) for spec in zsh_option(o)]
@@ -80,7 +87,9 @@ def fish_parts(tables):
                      f'-a {verb["name"]} -d {shlex.quote(verb["help"])}')
         actions = {'vm': '(__apfctl_vms)', 'state': ' '.join(tables['states']), 'nothing': ''}
         for number, arg in enumerate(verb['args'], 1):
-            lines.append(f'complete -c apfctl -n "__apfctl_argument {verb["name"]} {number}" '
+            test = '-ge' if arg['any'] else '-eq'
+            lines.append(f'complete -c apfctl '
+                         f'-n "__apfctl_argument {verb["name"]} {test} {number}" '
                          f'-a {shlex.quote(actions[arg["complete"]])}')
     for option in tables['options']:
         takers = [v['name'] for v in tables['verbs'] if option['name'] in v['options']]

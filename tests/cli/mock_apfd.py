@@ -99,14 +99,17 @@ class PrivateBus:
 
 
 class MockApfd:
-    def __init__(self, bus):
+    """Owns org.apfd, or NAME until claim(): the real one has all it shows before that."""
+
+    def __init__(self, bus, name='org.apfd'):
+        self.name = name
         env = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=bus.address)
         self.process = subprocess.Popen(
-            [sys.executable, '-m', 'dbusmock', '--system', '-m', 'org.apfd', '/org/apfd', MANAGER],
+            [sys.executable, '-m', 'dbusmock', '--system', '-m', name, '/org/apfd', MANAGER],
             env=env, stdout=subprocess.DEVNULL)
         self.connection = dbus.bus.BusConnection(bus.address)
         for _ in range(200):
-            if self.connection.name_has_owner('org.apfd'):
+            if self.connection.name_has_owner(name):
                 break
             assert self.process.poll() is None, 'dbusmock ended'
             time.sleep(0.05)
@@ -121,7 +124,15 @@ class MockApfd:
         self.process.wait(timeout=10)
 
     def object(self, path):
-        return dbus.Interface(self.connection.get_object('org.apfd', path, introspect=False), MOCK)
+        return dbus.Interface(self.connection.get_object(self.name, path, introspect=False), MOCK)
+
+    def run(self, code):
+        """Runs CODE in the mock, at its object /org/apfd."""
+        self.object('/org/apfd').AddMethod('test.Mock', 'Run', '', '', code)
+        self.connection.call_blocking(self.name, '/org/apfd', 'test.Mock', 'Run', '', [])
+
+    def claim(self):
+        self.run('self.claimed = dbus.service.BusName("org.apfd", self.connection)')
 
     def set_host(self, values):
         mock, properties = self.object('/org/apfd'), typed_properties(MANAGER, values)
@@ -142,9 +153,12 @@ class MockApfd:
         for key in (values['Name'], values['UUID'], str(values['LibvirtID'])):
             self.paths[key] = path
         self._update_get_vm()
+        self.run(f'self.object_manager_emit_added({path!r})')
         return path
 
     def remove_vm(self, path):
+        # Objects of the mock have no interfaces left to name once they are removed.
+        self.run(f'self.object_manager_emit_removed({path!r})')
         self.object('/org/apfd').RemoveObject(path)
 
     def _update_get_vm(self):

@@ -37,7 +37,7 @@ def bash_complete(scripts, shell_environment):
 
 
 def test_bash_verbs_and_options(bash_complete):
-    assert bash_complete('') == ['list', 'status', 'enable', 'disable', 'set', 'top']
+    assert bash_complete('') == ['list', 'status', 'enable', 'disable', 'set', 'top', 'monitor']
     assert bash_complete('st') == ['status']
     assert bash_complete('--v') == ['--version', '--vcpu']
     assert bash_complete('list', '--') == ['--help', '--version', '--no-ask-password', '--json']
@@ -52,6 +52,9 @@ def test_bash_vms_and_states(bash_complete, apfd):
     assert bash_complete('set', 'web1', '') == ['off', 'pv', 'on']
     assert bash_complete('set', 'web1', 'o') == ['off', 'on']
     assert bash_complete('status', 'web1', '') == []
+    assert bash_complete('monitor', '') == ['web1', 'web2']
+    assert bash_complete('monitor', 'web1', 'web2', '--json', 'w') == ['web1', 'web2']
+    assert bash_complete('list', '') == []
     assert bash_complete('enable', '--vcpu', '') == []
 
 
@@ -76,8 +79,10 @@ def test_fish(scripts, shell_environment, apfd, tmp_path):
         return [row.split('\t')[0] for row in result.stdout.splitlines()]
 
     assert sorted(complete('apfctl ')) == sorted(['list', 'status', 'enable', 'disable', 'set',
-                                                  'top'])
+                                                  'top', 'monitor'])
     assert complete('apfctl status ') == ['web1', 'web2']
+    assert complete('apfctl status web1 ') == []
+    assert complete('apfctl monitor web1 web2 ') == ['web1', 'web2']
     assert sorted(complete('apfctl set web1 ')) == ['off', 'on', 'pv']
     assert '--vcpu' in complete('apfctl enable --')
     assert '--vcpu' not in complete('apfctl list --')
@@ -114,6 +119,9 @@ def test_zsh(scripts, shell_environment, apfd, tmp_path):
         read_until('web')
         os.write(fd, b'\t')
         assert 'web2' in read_until('web2')
+        # Any number of VMs.
+        os.write(fd, b'\x15apfctl monitor web1 web2 w\t\t')
+        read_until('web1  web2')
     finally:
         os.kill(pid, 9)
         os.waitpid(pid, 0)

@@ -63,7 +63,8 @@ def test_refused_change(run, apfd, error, text, status, words):
 
 
 @pytest.mark.parametrize('args', [['list'], ['status', 'web1'], ['enable', 'web1'], ['top'],
-                                  ['top', '--json'], ['list', '--json']])
+                                  ['top', '--json'], ['list', '--json'], ['monitor'],
+                                  ['monitor', 'web1', '--json']])
 def test_apfd_missing(run, args):
     result = run(*args)
     assert (result.returncode, result.stdout) == (5, '')

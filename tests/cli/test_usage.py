@@ -3,7 +3,7 @@
 
 import pytest
 
-VERBS = ['list', 'status', 'enable', 'disable', 'set', 'top']
+VERBS = ['list', 'status', 'enable', 'disable', 'set', 'top', 'monitor']
 
 
 def test_help(run):
@@ -58,8 +58,11 @@ def test_version(run):
     (['set', 'web1', 'onn'], ["'onn' is no state", "did you mean 'on'?", 'off, pv or on']),
     (['set', 'web1', 'ON'], ["'ON' is no state"]),
     (['list', '--vcpu', '1'], ['list: --vcpu is only for enable, disable and set']),
-    (['enable', 'web1', '--json'], ['enable: --json is only for list, status and top']),
-    (['status', 'web1', '--count', '1'], ['--count is only for top']),
+    (['enable', 'web1', '--json'], ['enable: --json is only for list, status, top and monitor']),
+    (['status', 'web1', '--count', '1'], ['--count is only for top and monitor']),
+    (['monitor', 'web1', ''], ['monitor: VM is empty; usage: apfctl monitor [VM...]']),
+    (['monitor', '--interval', '1'], ['--interval is only for top']),
+    (['moniter'], ["did you mean 'monitor'?"]),
     (['status', 'web\x1b[2J1', 'x\x1b[2J'], ['\\x1b[2J']),
 ])
 def test_wrong_usage(run, args, words):

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "event.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "format.h"
+#include "json.h"
+
+/**
+ * struct event_row - how a kind of event is told
+ * @id: name in JSON; listed in apfctl(1)
+ * @style: of its line
+ * @write: the text for people; it may hold foreign characters
+ * @add: what its JSON has besides the keys of every event; may be NULL
+ */
+struct event_row {
+	const char *id;
+	enum style style;
+	void (*write)(const struct event *event, FILE *file);
+	int (*add)(const struct event *event, struct json_object *object);
+};
+
+static void write_gate(const struct event *event, FILE *file)
+{
+	_cleanup_free_ char *vcpus = vcpu_list_format(&event->vcpus);
+
+	fprintf(file, "state %s", event->state);
+	if (event->vcpus.n > 0)
+		fprintf(file, " of vCPU %s", vcpus ?: "?");
+	fprintf(file, ", by %s[%d]", event->comm, event->pid);
+	if (event->reason[0] != '\0')
+		fprintf(file, ": %s", event->reason);
+}
+
+static int add_gate(const struct event *event, struct json_object *object)
+{
+	int r = 0;
+
+	r |= json_add_string(object, "state", event->state);
+	r |= json_add_vcpus(object, "vcpus", &event->vcpus);
+	r |= json_add(object, "pid", json_object_new_int(event->pid));
+	r |= json_add_string(object, "comm", event->comm);
+	r |= json_add_string(object, "reason", event->reason);
+	return r;
+}
+
+static void write_added(const struct event *event, FILE *file)
+{
+	fputs("VM has come", file);
+}
+
+static void write_removed(const struct event *event, FILE *file)
+{
+	fputs("VM has gone", file);
+}
+
+static void write_module(const struct event *event, FILE *file)
+{
+	fprintf(file, "apf_host %s%s%s", event->value, event->version[0] ? " " : "",
+		event->version);
+}
+
+static int add_module(const struct event *event, struct json_object *object)
+{
+	int r = 0;
+
+	r |= json_add_string(object, "host_module", event->value);
+	if (event->version[0] != '\0')
+		r |= json_add_string(object, "host_module_version", event->version);
+	else
+		r |= json_add_null(object, "host_module_version");
+	return r;
+}
+
+static void write_libvirt(const struct event *event, FILE *file)
+{
+	fprintf(file, "libvirt %s", event->value);
+}
+
+static int add_libvirt(const struct event *event, struct json_object *object)
+{
+	return json_add_string(object, "libvirt", event->value);
+}
+
+static void write_started(const struct event *event, FILE *file)
+{
+	fputs("apfd is on the bus", file);
+}
+
+static void write_stopped(const struct event *event, FILE *file)
+{
+	fputs("apfd has left the bus", file);
+}
+
+static const struct event_row event_rows[_EVENT_MAX] = {
+	[EVENT_GATE_CHANGED] = { "gate-changed", STYLE_NONE, write_gate, add_gate },
+	[EVENT_VM_ADDED] = { "vm-added", STYLE_NONE, write_added, NULL },
+	[EVENT_VM_REMOVED] = { "vm-removed", STYLE_NONE, write_removed, NULL },
+	[EVENT_HOST_MODULE] = { "host-module", STYLE_NONE, write_module, add_module },
+	[EVENT_LIBVIRT] = { "libvirt", STYLE_NONE, write_libvirt, add_libvirt },
+	[EVENT_APFD_STARTED] = { "apfd-started", STYLE_NONE, write_started, NULL },
+	[EVENT_APFD_STOPPED] = { "apfd-stopped", STYLE_WARN, write_stopped, NULL },
+};
+
+static void write_taken(const struct event *event, FILE *file)
+{
+	fprintf(file, "%u of %u emergency nodes in use, its gate is closed",
+		event->report.figures[GUEST_POOL_IN_USE], event->report.figures[GUEST_POOL_SIZE]);
+}
+
+static void write_returned(const struct event *event, FILE *file)
+{
+	fputs("all emergency nodes are back, its gate is as it was set", file);
+}
+
+static void write_exhausted(const struct event *event, FILE *file)
+{
+	fputs("no emergency node was left, the guest woke all its sleepers", file);
+}
+
+static void write_waiter(const struct event *event, FILE *file)
+{
+	char text[FORMAT_MAX];
+
+	fprintf(file, "a task has waited %s for its page",
+		format_usec(text, event->report.figures[GUEST_OLDEST_SLEEPER_MSEC] * 1000ULL));
+}
+
+static void write_gone(const struct event *event, FILE *file)
+{
+	fputs("no report any more: apf_guest was unloaded or the guest reboots", file);
+}
+
+/* One of a newer apfd: its name is all that is known of it. */
+static void write_new(const struct event *event, FILE *file)
+{
+	fputs(event->guest_event, file);
+}
+
+static int add_guest(const struct event *event, struct json_object *object)
+{
+	int r = 0;
+
+	r |= json_add_uint(object, "vcpu", event->vcpu);
+	r |= json_add_guest_report(object, "guest_report", &event->report);
+	return r;
+}
+
+static const struct event_row guest_rows[] = {
+	{ "pool-taken", STYLE_WARN, write_taken, add_guest },
+	{ "pool-returned", STYLE_NONE, write_returned, add_guest },
+	{ "pool-exhausted", STYLE_WARN, write_exhausted, add_guest },
+	{ "waiter-old", STYLE_WARN, write_waiter, add_guest },
+	{ "report-gone", STYLE_NONE, write_gone, add_guest },
+};
+
+static struct event_row row_of(const struct event *event)
+{
+	if (event->kind != EVENT_GUEST)
+		return event_rows[event->kind];
+	for (size_t i = 0; i < ELEMENTSOF(guest_rows); i++)
+		if (strcmp(guest_rows[i].id, event->guest_event) == 0)
+			return guest_rows[i];
+	return (struct event_row){ event->guest_event, STYLE_WARN, write_new, add_guest };
+}
+
+static int print_json(const struct event *event)
+{
+	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
+	const struct event_row row = row_of(event);
+	int r = 0;
+
+	if (!object)
+		return apfctl_fail(APFCTL_FAILED, "out of memory");
+	r |= json_add_uint(object, "now_usec", event->now_usec);
+	r |= json_add_string(object, "event", row.id);
+	if (event->uuid) {
+		r |= json_add_string(object, "name", event->name);
+		r |= json_add_string(object, "uuid", event->uuid);
+	} else {
+		r |= json_add_null(object, "name");
+		r |= json_add_null(object, "uuid");
+	}
+	if (row.add)
+		r |= row.add(event, object);
+	if (r < 0)
+		return apfctl_fail(APFCTL_FAILED, "out of memory");
+	return json_print(object, true);
+}
+
+static int print_text(const struct apfctl *ctl, const struct event *event)
+{
+	_cleanup_free_ char *text = NULL, *label = NULL, *words = NULL;
+	time_t now_sec = (time_t)(event->now_usec / 1000000);
+	const struct event_row row = row_of(event);
+	struct tm tm = {};
+	char date[64];
+	size_t size;
+	FILE *file;
+
+	file = open_memstream(&text, &size);
+	if (!file)
+		return apfctl_fail(APFCTL_FAILED, "out of memory");
+	if (event->kind == EVENT_GUEST)
+		fprintf(file, "vCPU %u: ", event->vcpu);
+	row.write(event, file);
+	if (fclose(file) != 0)
+		return apfctl_fail(APFCTL_FAILED, "out of memory");
+
+	if (event->uuid)
+		label = text_printable(event->name[0] != '\0' ? event->name : event->uuid);
+	else
+		label = strdup("-");
+	words = text_printable(text);
+	if (!label || !words)
+		return apfctl_fail(APFCTL_FAILED, "out of memory");
+	localtime_r(&now_sec, &tm);
+	strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &tm);
+	printf("%s.%03u  %s  %s%s%s\n", date, (unsigned int)(event->now_usec / 1000 % 1000), label,
+	       term_style(&ctl->term, row.style), words, term_style_end(&ctl->term, row.style));
+	return APFCTL_OK;
+}
+
+int event_print(const struct apfctl *ctl, const struct event *event)
+{
+	int status = ctl->json ? print_json(event) : print_text(ctl, event);
+
+	/* A reader at the other end of a pipe wants each event when it comes. */
+	if (status == APFCTL_OK && fflush(stdout) != 0)
+		status = apfctl_fail(APFCTL_FAILED, "cannot write: %m");
+	return status;
+}
