@@ -15,7 +15,8 @@ PAGE = Page('apfctl.1')
 
 def synopsis(tables, verb):
     options = {o['name']: o for o in tables['options']}
-    parts = ['apfctl', verb['name'], *(arg['name'] for arg in verb['args'])]
+    parts = ['apfctl', verb['name'],
+             *(f'[{arg["name"]}...]' if arg['any'] else arg['name'] for arg in verb['args'])]
     for name in verb['options']:
         arg = options[name]['arg']
         parts.append(f'[--{name} {arg}]' if arg else f'[--{name}]')
@@ -31,7 +32,11 @@ def test_synopsis(tables):
 def test_verbs(tables):
     got = [[w for w in item if w not in ('Cm', 'Ar')]
            for item in items(PAGE.section('DESCRIPTION', 'Verbs'))]
-    assert got == [[v['name'], *(a['name'] for a in v['args'])] for v in tables['verbs']]
+    assert got == [
+        [v['name'], *(w for a in v['args']
+                      for w in (['Op', a['name'], '...'] if a['any'] else [a['name']]))]
+        for v in tables['verbs']
+    ]
 
 
 def test_options(tables):
@@ -60,8 +65,8 @@ def test_options_name_their_verbs(tables):
         name = head.split()[-1 if head.startswith('h ,') else 0].lstrip('-')
         match = re.match(r'For\n(.*?):\n', body, re.S)
         takers = {v['name'] for v in tables['verbs'] if name in v['options']}
-        named = set(re.findall(r'\b(list|status|enable|disable|set|top)\b', match.group(1))) \
-            if match else set()
+        verbs = '|'.join(v['name'] for v in tables['verbs'])
+        named = set(re.findall(rf'\b({verbs})\b', match.group(1))) if match else set()
         assert named == takers, name
         seen.add(name)
     assert seen == {o['name'] for o in tables['options']}
@@ -81,7 +86,7 @@ def test_exit_statuses(tables, help_of):
 
 def test_help_has_every_verb_and_option(tables, help_of):
     text = help_of('--help')
-    assert re.findall(r'^  ([a-z]+)(?: [A-Z ]+?)? {2,}', text, re.M) == \
+    assert re.findall(r'^  ([a-z]+)(?: [A-Z\[\]. ]+?)? {2,}', text, re.M) == \
         [v['name'] for v in tables['verbs']]
     assert re.findall(r'--([a-z-]+)', text.split('Options:')[1].split('Exit')[0]) == \
         [o['name'] for o in tables['options']]
@@ -100,11 +105,12 @@ def test_verb_help(tables, help_of):
 def json_keys():
     """Keys the sources write; verb-complete.c is not for users."""
     keys = set()
-    for path in (CLI / 'json.c', CLI / 'top-view.c'):
+    for path in (CLI / 'json.c', CLI / 'top-view.c', CLI / 'event.c'):
         keys |= set(re.findall(r'json_add\w*\(\s*\w+,\s*(?:[^",;]+,\s*)?"(\w+)"', path.read_text()))
     counters = set(re.findall(r'\{ "[A-Z]\w+", "(\w+)"', (CLI / 'vm.c').read_text()))
-    assert len(keys) > 25 and len(counters) == 16
-    return keys | counters
+    figures = set(re.findall(r'\{ "[A-Z]\w+", "(\w+)"', (CLI / 'guest.c').read_text()))
+    assert len(keys) > 35 and len(counters) == 18 and len(figures) == 12
+    return keys | counters | figures
 
 
 def test_json_keys():
@@ -118,6 +124,14 @@ def test_findings():
     assert set(documented) == ids
 
 
+def test_events():
+    source = (CLI / 'event.c').read_text()
+    ids = re.findall(r'^\t(?:\[EVENT_\w+\] = )?\{ "([a-z-]+)", STYLE_', source, re.M)
+    assert len(ids) == 12
+    documented = [w for item in items(PAGE.section('EVENTS')) for w in item[1:] if w != ',']
+    assert sorted(documented) == sorted(ids)
+
+
 def test_environment():
     read = set()
     for path in CLI.glob('*.c'):
@@ -128,7 +142,8 @@ def test_environment():
 
 
 @pytest.mark.parametrize('source, array', [('top-view.c', 'columns'),
-                                           ('verb-status.c', 'vcpu_columns')])
+                                           ('verb-status.c', 'vcpu_columns'),
+                                           ('verb-status.c', 'guest_columns')])
 def test_columns(source, array):
     body = re.search(rf'table_column {array}\[\] = \{{(.*?)\n\}};', (CLI / source).read_text(),
                      re.S).group(1)

@@ -107,12 +107,50 @@ def test_apfctl_knows_every_error():
 
 def test_vcpu_keys():
     comment = re.search(r'GetVCPUs: one dictionary(.*?)-->', xml_text(), re.S).group(1)
-    in_xml = set(re.findall(r'\b([A-Z]\w+) (?:u|s|at|a\{st\})\b', comment))
-    in_xml |= set(re.findall(r'\b(\w+Histogram)\b', comment)) | {'Counters'}
+    in_xml = set(re.findall(r'\b([A-Z]\w+) (?:u|s|b|at|a\{st\}|a\{su\})(?!\w)', comment))
     in_man = {w for item in items(section('org.apfd.VM1', 'Methods'), depth=2)
               for w in marked(['.It ' + ' '.join(item)], 'Va')}
     in_cli = set(re.findall(r'VCPU\("(\w+)"', (ROOT / 'cli' / 'vm.c').read_text()))
     assert in_man == in_xml == in_cli
+
+
+def guest_figures():
+    comment = re.search(r'GuestReport: what it reports(.*?)-->', xml_text(), re.S).group(1)
+    names = set(re.findall(r'\b((?:Pool|Sleepers|Early|Rescues|Unknown|Waits|Wakes|Oldest)\w*)\b',
+                           comment))
+    assert len(names) == 11
+    return names
+
+
+def test_guest_figures():
+    lines = section('org.apfd.VM1', 'Properties')
+    start = lines.index('.It Va GuestReport No (a{su})')
+    end = next(i for i in range(start + 1, len(lines)) if lines[i].startswith('.It'))
+    assert set(marked(lines[start + 1:end], 'Va')) - {'GuestModule'} == guest_figures()
+    rows = re.findall(r'\{ "([A-Z]\w+)", "\w+"', (ROOT / 'cli' / 'guest.c').read_text())
+    # The age is of the report of one vCPU.
+    assert set(rows) == guest_figures() | {'AgeMSec'}
+
+
+def test_guest_events():
+    comment = re.search(r'GuestEvent: (.*?)-->', xml_text(), re.S).group(1)
+    in_xml = list(dict.fromkeys(re.findall(r'"([a-z-]+)" \(', comment)))
+    documented = [item[1] for item in items(section('org.apfd.VM1', 'Signals'), depth=2)]
+    assert documented == in_xml
+    header = (ROOT / 'include' / 'uapi' / 'apf_host.h').read_text()
+    body = re.search(r'^enum apf_event \{(.*?)^\}', header, re.M | re.S).group(1)
+    of_guests = re.findall(r'APF_EVENT_((?:POOL|WAITER|REPORT)_\w+)', body)
+    assert in_xml == [name.lower().replace('_', '-') for name in of_guests]
+
+
+def test_apfctl_hears_every_signal(interfaces):
+    """Each with the types it has."""
+    source = (ROOT / 'cli' / 'watch.c').read_text()
+    heard = dict(re.findall(r'\{ VM_INTERFACE, "(\w+)", "([a-z{}]+)"', source))
+    assert heard == {
+        signal.get('name'): ''.join(arg.get('type') for arg in signal.findall('arg'))
+        for interface in interfaces.values() for signal in interface.findall('signal')
+    }
 
 
 def test_apfctl_reads_every_property(interfaces):

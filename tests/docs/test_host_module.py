@@ -30,8 +30,16 @@ def camel(name):
 
 
 def test_counters():
-    assert len(counters()) == 16
+    assert len(counters()) == 18
     assert [item[1] for item in items(PAGE.section('NETLINK', 'Counters'))] == counters()
+
+
+def test_guest_report():
+    names = [name.removeprefix('APF_GUEST_A_') for name in enum('apf_guest_attr')]
+    assert len(names) == 12
+    assert [item[1] for item in items(PAGE.section('NETLINK', 'Report'))] == names
+    rows = re.findall(r'\{ "([A-Z]\w+)", "(\w+)"', (ROOT / 'cli' / 'guest.c').read_text())
+    assert rows == [(camel(name).replace('Msec', 'MSec'), name.lower()) for name in names]
 
 
 def test_counters_on_the_bus():
