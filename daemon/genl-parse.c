@@ -41,6 +41,8 @@ static const struct nla_policy policy[APF_A_MAX + 1] = {
 	[APF_A_BY_PID]		  = { .type = NLA_U32 },
 	[APF_A_BY_COMM]		  = { .type = NLA_STRING },
 	[APF_A_REASON]		  = { .type = NLA_STRING },
+	[APF_A_PAUSED]		  = { .type = NLA_U8 },
+	[APF_A_GUEST]		  = { .type = NLA_NESTED },
 };
 /* clang-format on */
 
@@ -144,6 +146,27 @@ static int parse_stats(struct nlattr *nest, uint64_t counters[static APF_STAT_MA
 	return 0;
 }
 
+/* Without @nest there is no report. What makes no sense the module has left out already. */
+static int parse_guest(struct nlattr *nest, struct genl_guest *ret)
+{
+	struct nla_policy guest_policy[APF_GUEST_A_MAX + 1] = {};
+	struct nlattr *a[APF_GUEST_A_MAX + 1];
+
+	memset(ret, 0, sizeof(*ret));
+	if (!nest)
+		return 0;
+	for (int i = APF_GUEST_A_UNSPEC + 1; i <= APF_GUEST_A_MAX; i++)
+		guest_policy[i].type = NLA_U32;
+	if (nla_parse_nested(a, APF_GUEST_A_MAX, nest, guest_policy) < 0)
+		return -EBADMSG;
+	if (!a[APF_GUEST_A_POOL_SIZE] || !a[APF_GUEST_A_POOL_IN_USE])
+		return -EBADMSG;
+	for (int i = APF_GUEST_A_UNSPEC + 1; i <= APF_GUEST_A_MAX; i++)
+		ret->value[i] = get_u32(a[i]);
+	ret->present = true;
+	return 0;
+}
+
 int genl_parse_vcpu(struct nlmsghdr *hdr, struct genl_vcpu *ret)
 {
 	struct nlattr *a[APF_A_MAX + 1];
@@ -165,6 +188,10 @@ int genl_parse_vcpu(struct nlmsghdr *hdr, struct genl_vcpu *ret)
 	ret->vcpu_id = get_u32(a[APF_A_VCPU_ID]);
 	ret->outstanding = get_u32(a[APF_A_OUTSTANDING]);
 	ret->guest_apf = (enum apf_guest_apf)get_u32(a[APF_A_GUEST_APF]);
+	ret->paused = a[APF_A_PAUSED] && nla_get_u8(a[APF_A_PAUSED]);
+	r = parse_guest(a[APF_A_GUEST], &ret->guest);
+	if (r < 0)
+		return r;
 	/* Attributes are aligned to 4 bytes only: copy, do not point. */
 	if (a[APF_A_HIST_ASYNC])
 		memcpy(ret->totals.hist_async, nla_data(a[APF_A_HIST_ASYNC]), HIST_BYTES);
@@ -173,22 +200,11 @@ int genl_parse_vcpu(struct nlmsghdr *hdr, struct genl_vcpu *ret)
 	return parse_stats(a[APF_A_STATS], ret->totals.counters);
 }
 
-int genl_parse_event(struct nlmsghdr *hdr, struct genl_event *ret)
+static int parse_gate_event(struct nlmsghdr *hdr, struct nlattr *a[static APF_A_MAX + 1],
+			    struct genl_event *ret)
 {
-	struct nlattr *a[APF_A_MAX + 1], *pos;
+	struct nlattr *pos;
 	int r, rem;
-
-	r = parse(hdr, a);
-	if (r < 0)
-		return r;
-	memset(ret, 0, sizeof(*ret));
-	ret->vm_id = get_u32(a[APF_A_VM_ID]);
-	if (ret->vm_id == 0 || !a[APF_A_EVENT] || nla_get_u32(a[APF_A_EVENT]) > APF_EVENT_MAX)
-		return -EBADMSG;
-	ret->type = (enum apf_event)nla_get_u32(a[APF_A_EVENT]);
-	ret->pid = (pid_t)get_u32(a[APF_A_PID]);
-	if (ret->type != APF_EVENT_GATE_CHANGED)
-		return 0;
 
 	r = get_state(a[APF_A_STATE], &ret->state);
 	if (r < 0)
@@ -208,6 +224,45 @@ int genl_parse_event(struct nlmsghdr *hdr, struct genl_event *ret)
 		ret->indices[ret->n_indices++] = nla_get_u32(pos);
 	}
 	return 0;
+}
+
+static int parse_guest_event(struct nlattr *a[static APF_A_MAX + 1], struct genl_event *ret)
+{
+	if (!a[APF_A_VCPU_INDEX] || nla_get_u32(a[APF_A_VCPU_INDEX]) >= GENL_VCPUS_MAX)
+		return -EBADMSG;
+	if (!a[APF_A_GUEST] != (ret->type == APF_EVENT_REPORT_GONE))
+		return -EBADMSG;
+	ret->indices[0] = nla_get_u32(a[APF_A_VCPU_INDEX]);
+	ret->n_indices = 1;
+	return parse_guest(a[APF_A_GUEST], &ret->guest);
+}
+
+int genl_parse_event(struct nlmsghdr *hdr, struct genl_event *ret)
+{
+	struct nlattr *a[APF_A_MAX + 1];
+	int r;
+
+	r = parse(hdr, a);
+	if (r < 0)
+		return r;
+	memset(ret, 0, sizeof(*ret));
+	ret->vm_id = get_u32(a[APF_A_VM_ID]);
+	if (ret->vm_id == 0 || !a[APF_A_EVENT] || nla_get_u32(a[APF_A_EVENT]) > APF_EVENT_MAX)
+		return -EBADMSG;
+	ret->type = (enum apf_event)nla_get_u32(a[APF_A_EVENT]);
+	ret->pid = (pid_t)get_u32(a[APF_A_PID]);
+	switch (ret->type) {
+	case APF_EVENT_GATE_CHANGED:
+		return parse_gate_event(hdr, a, ret);
+	case APF_EVENT_POOL_TAKEN:
+	case APF_EVENT_POOL_RETURNED:
+	case APF_EVENT_POOL_EXHAUSTED:
+	case APF_EVENT_WAITER_OLD:
+	case APF_EVENT_REPORT_GONE:
+		return parse_guest_event(a, ret);
+	default:
+		return 0;
+	}
 }
 
 static int parse_ctrl(struct nlmsghdr *hdr, struct nlattr *a[static CTRL_ATTR_MAX + 1])

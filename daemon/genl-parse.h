@@ -43,7 +43,20 @@ struct genl_vm {
 	uint64_t age_msec;
 };
 
-/* struct genl_vcpu - one entry of VCPU_GET; totals.at_usec is left 0 */
+/**
+ * struct genl_guest - report of a guest's module about one vCPU
+ * @present: there is one; if not, all values are 0
+ * @value: by &enum apf_guest_attr
+ */
+struct genl_guest {
+	bool present;
+	uint32_t value[APF_GUEST_A_MAX + 1];
+};
+
+/*
+ * struct genl_vcpu - one entry of VCPU_GET; totals.at_usec is left 0. A module
+ * too old to know of reports says nothing of them: not paused, none present.
+ */
 struct genl_vcpu {
 	uint32_t vm_id;
 	uint32_t index;
@@ -51,12 +64,16 @@ struct genl_vcpu {
 	enum apf_state state;
 	enum apf_guest_apf guest_apf;
 	uint32_t outstanding;
+	bool paused;
+	struct genl_guest guest;
 	struct stats_totals totals;
 };
 
 /**
  * struct genl_event - a notification
- * @indices: vCPUs of a changed gate; none means the whole VM
+ * @indices: vCPUs of a changed gate; none means the whole VM. Of an event about
+ *	a report: the one vCPU
+ * @guest: the report; not present if the event is that it is gone
  */
 struct genl_event {
 	enum apf_event type;
@@ -68,6 +85,7 @@ struct genl_event {
 	pid_t by_pid;
 	char by_comm[APF_COMM_MAX + 1];
 	char reason[APF_REASON_MAX + 1];
+	struct genl_guest guest;
 };
 
 /**

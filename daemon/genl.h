@@ -19,7 +19,7 @@ struct apfd_genl;
 
 enum {
 	GENL_WAIT_MSEC = 2000,
-	GENL_RECORDS_MAX = 16384, /* vCPUs in one dump; about 11 MB */
+	GENL_RECORDS_MAX = 16384, /* vCPUs in one dump; about 12 MB */
 };
 
 /**

@@ -146,6 +146,14 @@ static void on_module_event(const struct genl_event *e, void *userdata)
 		vm_gate_changed(vm, e);
 		vm_bus_gate_changed(vm, e);
 		break;
+	case APF_EVENT_POOL_TAKEN:
+	case APF_EVENT_POOL_RETURNED:
+	case APF_EVENT_POOL_EXHAUSTED:
+	case APF_EVENT_WAITER_OLD:
+	case APF_EVENT_REPORT_GONE:
+		vm_guest_event(vm, e);
+		vm_bus_guest_event(vm, e);
+		break;
 	default:
 		break;
 	}

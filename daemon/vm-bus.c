@@ -32,6 +32,24 @@ static const char *const counter_names[APF_STAT_MAX + 1] = {
 	[APF_STAT_ASYNC_NSEC]	   = "AsyncNSec",
 	[APF_STAT_NOWAIT]	   = "NoWait",
 	[APF_STAT_PROBE_MISSES]	   = "ProbeMisses",
+	[APF_STAT_REFUSED_PAUSED]  = "RefusedPaused",
+	[APF_STAT_BAD_REPORTS]	   = "BadReports",
+};
+
+/* Likewise of the figures in a guest's report; the age is not part of the property. */
+static const char *const guest_names[APF_GUEST_A_MAX + 1] = {
+	[APF_GUEST_A_AGE_MSEC]		  = "AgeMSec",
+	[APF_GUEST_A_POOL_SIZE]		  = "PoolSize",
+	[APF_GUEST_A_POOL_IN_USE]	  = "PoolInUse",
+	[APF_GUEST_A_POOL_TAKEN]	  = "PoolTaken",
+	[APF_GUEST_A_POOL_EXHAUSTED]	  = "PoolExhausted",
+	[APF_GUEST_A_SLEEPERS]		  = "Sleepers",
+	[APF_GUEST_A_EARLY_WAKES]	  = "EarlyWakes",
+	[APF_GUEST_A_RESCUES]		  = "Rescues",
+	[APF_GUEST_A_UNKNOWN_TOKENS]	  = "UnknownTokens",
+	[APF_GUEST_A_OLDEST_SLEEPER_MSEC] = "OldestSleeperMSec",
+	[APF_GUEST_A_WAITS]		  = "Waits",
+	[APF_GUEST_A_WAKES]		  = "Wakes",
 };
 /* clang-format on */
 
@@ -51,6 +69,18 @@ static int append_counters(sd_bus_message *m, const uint64_t counters[static APF
 static int append_histogram(sd_bus_message *m, const uint64_t hist[static APF_HIST_BUCKETS])
 {
 	return sd_bus_message_append_array(m, 't', hist, APF_HIST_BUCKETS * sizeof(hist[0]));
+}
+
+/* As a dictionary of the @value by &enum apf_guest_attr; NULL: empty. */
+static int append_guest(sd_bus_message *m, const uint32_t *value, bool with_age)
+{
+	int r;
+
+	r = sd_bus_message_open_container(m, 'a', "{su}");
+	for (int i = 0; r >= 0 && value && i <= APF_GUEST_A_MAX; i++)
+		if (guest_names[i] && (with_age || i != APF_GUEST_A_AGE_MSEC))
+			r = sd_bus_message_append(m, "{su}", guest_names[i], value[i]);
+	return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
 /* An array in the struct: sd-bus itself would look for a pointer. */
@@ -95,6 +125,40 @@ static int property_get_counters(sd_bus *bus, const char *path, const char *inte
 	return append_counters(reply, vm->view.totals.counters);
 }
 
+static int property_get_guest_module(sd_bus *bus, const char *path, const char *interface,
+				     const char *property, sd_bus_message *reply, void *userdata,
+				     sd_bus_error *error)
+{
+	const struct vm *vm = userdata;
+
+	return sd_bus_message_append(
+		reply, "s", vm_guest_module_to_string((enum vm_guest_module)vm->view.guest_module));
+}
+
+static int property_get_guest_report(sd_bus *bus, const char *path, const char *interface,
+				     const char *property, sd_bus_message *reply, void *userdata,
+				     sd_bus_error *error)
+{
+	const struct vm *vm = userdata;
+	bool present = vm->view.guest_module == VM_GUEST_MODULE_PRESENT;
+
+	return append_guest(reply, present ? vm->view.guest : NULL, false);
+}
+
+static int property_get_paused_vcpus(sd_bus *bus, const char *path, const char *interface,
+				     const char *property, sd_bus_message *reply, void *userdata,
+				     sd_bus_error *error)
+{
+	const struct vm *vm = userdata;
+	int r;
+
+	r = sd_bus_message_open_container(reply, 'a', "u");
+	for (size_t i = 0; r >= 0 && i < vm->n_vcpus; i++)
+		if (vm->vcpus[i].paused)
+			r = sd_bus_message_append(reply, "u", vm->vcpus[i].index);
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 /* @userdata is the histogram itself: its offset is in the table. */
 static int property_get_histogram(sd_bus *bus, const char *path, const char *interface,
 				  const char *property, sd_bus_message *reply, void *userdata,
@@ -122,6 +186,8 @@ static const struct {
 	VIEWED("SwappedBytes", swapped_bytes),
 	VIEWED("Counters", totals.counters),
 	VIEWED("Outstanding", outstanding),
+	VIEWED("GuestModule", guest_module),
+	VIEWED("GuestReport", guest),
 	VIEWED("AsyncRate", figures.async_rate),
 	VIEWED("SyncRate", figures.sync_rate),
 	VIEWED("P50USec", figures.p50_usec),
@@ -134,7 +200,7 @@ static const struct {
 
 void vm_bus_publish(struct vm *vm)
 {
-	const char *changed[ELEMENTSOF(viewed) + 3];
+	const char *changed[ELEMENTSOF(viewed) + 4];
 	size_t n = 0;
 	int r;
 
@@ -145,6 +211,8 @@ void vm_bus_publish(struct vm *vm)
 			changed[n++] = viewed[i].name;
 	if (vm->vcpu_states_changed)
 		changed[n++] = "VCPUStates";
+	if (vm->paused_changed)
+		changed[n++] = "PausedVCPUs";
 	if (vm->name_changed)
 		changed[n++] = "Name";
 	changed[n] = NULL;
@@ -159,7 +227,7 @@ void vm_bus_publish(struct vm *vm)
 		return;
 	}
 	vm->published = vm->view;
-	vm->vcpu_states_changed = vm->name_changed = false;
+	vm->vcpu_states_changed = vm->paused_changed = vm->name_changed = false;
 }
 
 void vm_bus_added(struct vm *vm)
@@ -170,7 +238,7 @@ void vm_bus_added(struct vm *vm)
 	if (r < 0)
 		log_errno(LOG_DEBUG, r, "Cannot announce VM %s, ignoring", vm->name);
 	vm->published = vm->view;
-	vm->vcpu_states_changed = vm->name_changed = false;
+	vm->vcpu_states_changed = vm->paused_changed = vm->name_changed = false;
 }
 
 void vm_bus_removed(struct vm *vm)
@@ -199,6 +267,23 @@ void vm_bus_gate_changed(struct vm *vm, const struct genl_event *e)
 		r = sd_bus_send(vm->manager->bus, m, NULL);
 	if (r < 0)
 		log_errno(LOG_DEBUG, r, "Cannot announce a gate of VM %s, ignoring", vm->name);
+}
+
+void vm_bus_guest_event(struct vm *vm, const struct genl_event *e)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	int r;
+
+	r = sd_bus_message_new_signal(vm->manager->bus, &m, vm->path, VM_INTERFACE, "GuestEvent");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "su", vm_guest_event_to_string(e->type),
+					  e->indices[0]);
+	if (r >= 0)
+		r = append_guest(m, e->guest.present ? e->guest.value : NULL, true);
+	if (r >= 0)
+		r = sd_bus_send(vm->manager->bus, m, NULL);
+	if (r < 0)
+		log_errno(LOG_DEBUG, r, "Cannot announce an event of VM %s, ignoring", vm->name);
 }
 
 /* ---- methods ---- */
@@ -239,6 +324,15 @@ static int append_vcpu(sd_bus_message *m, const struct genl_vcpu *vcpu)
 				    vm_state_to_string((enum vm_state)vcpu->state)));
 	CHECK(sd_bus_message_append(m, "{sv}", "GuestAPF", "s", guest_apf_names[vcpu->guest_apf]));
 	CHECK(sd_bus_message_append(m, "{sv}", "Outstanding", "u", vcpu->outstanding));
+	CHECK(sd_bus_message_append(m, "{sv}", "Paused", "b", vcpu->paused));
+	if (vcpu->guest.present) {
+		CHECK(sd_bus_message_open_container(m, 'e', "sv"));
+		CHECK(sd_bus_message_append(m, "s", "GuestReport"));
+		CHECK(sd_bus_message_open_container(m, 'v', "a{su}"));
+		CHECK(append_guest(m, vcpu->guest.value, true));
+		CHECK(sd_bus_message_close_container(m));
+		CHECK(sd_bus_message_close_container(m));
+	}
 
 	CHECK(sd_bus_message_open_container(m, 'e', "sv"));
 	CHECK(sd_bus_message_append(m, "s", "Counters"));
@@ -417,6 +511,8 @@ static const sd_bus_vtable vm_vtable[] = {
 		method_get_vcpus, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_SIGNAL_WITH_ARGS("GateChanged",
 		SD_BUS_ARGS("s", state, "au", vcpus, "i", pid, "s", comm, "s", reason), 0),
+	SD_BUS_SIGNAL_WITH_ARGS("GuestEvent",
+		SD_BUS_ARGS("s", event, "u", vcpu, "a{su}", report), 0),
 #define PROPERTY(name, type, get, offset)                                                          \
 	SD_BUS_PROPERTY(name, type, get, offset, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE)
 	SD_BUS_PROPERTY("UUID", "s", property_get_uuid, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -430,6 +526,9 @@ static const sd_bus_vtable vm_vtable[] = {
 	PROPERTY("SwappedBytes",   "t",	    NULL, VIEW(swapped_bytes)),
 	PROPERTY("Counters",	   "a{st}", property_get_counters, 0),
 	PROPERTY("Outstanding",	   "u",	    NULL, VIEW(outstanding)),
+	PROPERTY("GuestModule",	   "s",	    property_get_guest_module, 0),
+	PROPERTY("GuestReport",	   "a{su}", property_get_guest_report, 0),
+	PROPERTY("PausedVCPUs",	   "au",    property_get_paused_vcpus, 0),
 	PROPERTY("AsyncRate",	   "d",	    NULL, VIEW(figures.async_rate)),
 	PROPERTY("SyncRate",	   "d",	    NULL, VIEW(figures.sync_rate)),
 	PROPERTY("P50USec",	   "t",	    NULL, VIEW(figures.p50_usec)),

@@ -20,4 +20,7 @@ void vm_bus_publish(struct vm *vm);
 
 void vm_bus_gate_changed(struct vm *vm, const struct genl_event *e);
 
+/* vm_bus_guest_event: at once; the module paces its events. */
+void vm_bus_guest_event(struct vm *vm, const struct genl_event *e);
+
 #endif /* APFD_VM_BUS_H */

@@ -19,6 +19,13 @@
 #define RETRY_SLOW_USEC (60 * USEC_PER_SEC)
 #define RETRIES_QUICK	8
 
+/*
+ * How often the log may tell of a VM's guest in a minute, of each of two kinds:
+ * enough to see what happens, and no guest fills a log with it.
+ */
+#define GUEST_LOG_BURST		5
+#define GUEST_LOG_INTERVAL_USEC (60 * USEC_PER_SEC)
+
 const char *vm_state_to_string(enum vm_state state)
 {
 	static const char *const table[] = {
@@ -37,6 +44,40 @@ int vm_state_from_string(const char *s, enum apf_state *ret)
 			return 0;
 		}
 	return -EINVAL;
+}
+
+const char *vm_guest_module_to_string(enum vm_guest_module state)
+{
+	static const char *const table[] = {
+		[VM_GUEST_MODULE_ABSENT] = "absent",
+		[VM_GUEST_MODULE_PRESENT] = "present",
+		[VM_GUEST_MODULE_UNKNOWN] = "unknown",
+	};
+
+	return table[state];
+}
+
+/* The events about a guest's report, by enum apf_event. */
+static const struct {
+	const char *name;
+	int level;
+	const char *meaning;
+} guest_events[APF_EVENT_MAX + 1] = {
+	[APF_EVENT_POOL_TAKEN] = { "pool-taken", LOG_NOTICE,
+				   "the guest uses its emergency pool, gate closed meanwhile" },
+	[APF_EVENT_POOL_RETURNED] = { "pool-returned", LOG_INFO,
+				      "the guest's emergency pool is full again, gate as it was" },
+	[APF_EVENT_POOL_EXHAUSTED] = { "pool-exhausted", LOG_WARNING,
+				       "the guest's emergency pool was empty, "
+				       "it woke all sleepers" },
+	[APF_EVENT_WAITER_OLD] = { "waiter-old", LOG_WARNING,
+				   "a task of the guest waits for too long" },
+	[APF_EVENT_REPORT_GONE] = { "report-gone", LOG_INFO, "the guest's module reports no more" },
+};
+
+const char *vm_guest_event_to_string(enum apf_event type)
+{
+	return guest_events[type].name;
 }
 
 #define log_vm(level, error, vm, ...)                                                            \
@@ -62,6 +103,7 @@ int vm_new(struct manager *m, const struct virt_domain *d, bool has_pid_file, st
 	name_uuid_to_path(vm->uuid, vm->path);
 	vm->view.libvirt_id = d->id;
 	vm->view.state = VM_STATE_UNKNOWN;
+	vm->view.guest_module = VM_GUEST_MODULE_UNKNOWN;
 	vm->published = vm->view;
 	snprintf(vm->why_unwatched, sizeof(vm->why_unwatched), "it is just starting");
 	vm->name = strdup(d->name);
@@ -99,6 +141,44 @@ static void update_state(struct vm *vm)
 			vm->view.state = VM_STATE_MIXED;
 }
 
+/* Sums wrap as the guest's own totals do. */
+static void update_guest(struct vm *vm)
+{
+	uint32_t sum[APF_GUEST_A_MAX + 1] = {};
+	bool present = false;
+
+	for (size_t i = 0; i < vm->n_vcpus; i++) {
+		const struct genl_guest *guest = &vm->vcpus[i].guest;
+
+		if (!guest->present)
+			continue;
+		present = true;
+		for (int k = APF_GUEST_A_UNSPEC + 1; k <= APF_GUEST_A_MAX; k++)
+			if (k == APF_GUEST_A_OLDEST_SLEEPER_MSEC)
+				sum[k] = MAX_OF(sum[k], guest->value[k]);
+			else if (k != APF_GUEST_A_AGE_MSEC)
+				sum[k] += guest->value[k];
+	}
+	memcpy(vm->view.guest, sum, sizeof(sum));
+	vm->view.guest_module = !vm->module_id ? VM_GUEST_MODULE_UNKNOWN
+				: present      ? VM_GUEST_MODULE_PRESENT
+					       : VM_GUEST_MODULE_ABSENT;
+}
+
+static void set_paused(struct vm *vm, struct genl_vcpu *vcpu, bool paused)
+{
+	if (vcpu->paused != paused)
+		vm->paused_changed = true;
+	vcpu->paused = paused;
+}
+
+/* For those who compare: none is paused. */
+static void unpause_all(struct vm *vm)
+{
+	for (size_t i = 0; i < vm->n_vcpus; i++)
+		set_paused(vm, &vm->vcpus[i], false);
+}
+
 void vm_unwatch(struct vm *vm, const char *why)
 {
 	snprintf(vm->why_unwatched, sizeof(vm->why_unwatched), "%s", why);
@@ -113,10 +193,12 @@ void vm_unwatch(struct vm *vm, const char *why)
 	memset(&vm->view.totals, 0, sizeof(vm->view.totals));
 	vm->have_sample = false;
 	vm->vcpu_states_changed = vm->vcpu_states_changed || vm->n_vcpus > 0;
+	unpause_all(vm);
 	free(vm->vcpus);
 	vm->vcpus = NULL;
 	vm->n_vcpus = 0;
 	update_state(vm);
+	update_guest(vm);
 }
 
 static int on_exit_of_process(sd_event_source *s, int fd, uint32_t revents, void *userdata)
@@ -183,6 +265,7 @@ static int watch(struct vm *vm, char *text)
 		clock_usec(CLOCK_REALTIME) -
 		MIN_OF(got.age_msec, clock_usec(CLOCK_REALTIME) / USEC_PER_MSEC) * USEC_PER_MSEC;
 	update_state(vm);
+	update_guest(vm);
 	log_vm(LOG_INFO, 0, vm, "VM %s (PID %u) is watched, gate %s", vm->name, vm->view.pid,
 	       vm_state_to_string((enum vm_state)vm->gate));
 
@@ -298,6 +381,7 @@ int vm_update_vcpus(struct vm *vm, const struct genl_vcpu *vcpus, size_t n, uint
 			if (!array)
 				return -ENOMEM;
 		}
+		unpause_all(vm);
 		free(vm->vcpus);
 		vm->vcpus = array;
 		vm->n_vcpus = n;
@@ -306,6 +390,7 @@ int vm_update_vcpus(struct vm *vm, const struct genl_vcpu *vcpus, size_t n, uint
 	for (size_t i = 0; i < n; i++) {
 		if (vm->vcpus[i].state != vcpus[i].state)
 			vm->vcpu_states_changed = true;
+		set_paused(vm, &vm->vcpus[i], vcpus[i].paused);
 		vm->vcpus[i] = vcpus[i];
 		stats_add(&totals, &vcpus[i].totals);
 		outstanding += vcpus[i].outstanding;
@@ -316,6 +401,7 @@ int vm_update_vcpus(struct vm *vm, const struct genl_vcpu *vcpus, size_t n, uint
 	vm->view.outstanding = outstanding;
 	vm->have_sample = true;
 	update_state(vm);
+	update_guest(vm);
 	return 0;
 }
 
@@ -331,16 +417,19 @@ int vm_read_vcpus(struct vm *vm)
 		return n;
 
 	/*
-	 * A second reading within one interval: take the gates, leave counters and
-	 * figures to the tick, whose rates are over a whole one.
+	 * A second reading within one interval: take gates and reports, leave counters
+	 * and figures to the tick, whose rates are over a whole one.
 	 */
 	if (vm->have_sample && (size_t)n == vm->n_vcpus) {
 		for (int i = 0; i < n; i++) {
 			if (vm->vcpus[i].state != vcpus[i].state)
 				vm->vcpu_states_changed = true;
 			vm->vcpus[i].state = vcpus[i].state;
+			set_paused(vm, &vm->vcpus[i], vcpus[i].paused);
+			vm->vcpus[i].guest = vcpus[i].guest;
 		}
 		update_state(vm);
+		update_guest(vm);
 		return 0;
 	}
 	return vm_update_vcpus(vm, vcpus, (size_t)n, clock_usec(CLOCK_MONOTONIC));
@@ -368,6 +457,53 @@ void vm_gate_changed(struct vm *vm, const struct genl_event *e)
 	       e->n_indices ? "some vCPUs" : "the VM", vm_state_to_string((enum vm_state)e->state),
 	       e->by_comm[0] ? e->by_comm : "?", (int)e->by_pid, e->reason[0] ? ": " : "",
 	       e->reason);
+}
+
+static void log_guest_event(struct vm *vm, const struct genl_event *e)
+{
+	int level = guest_events[e->type].level;
+	bool warning = level <= LOG_WARNING;
+	char vcpu[16], msec[48] = "";
+
+	switch (ratelimit_ask(warning ? &vm->guest_warnings : &vm->guest_notices, GUEST_LOG_BURST,
+			      GUEST_LOG_INTERVAL_USEC, clock_usec(CLOCK_MONOTONIC))) {
+	case RATELIMIT_OVER:
+		return;
+	case RATELIMIT_FIRST_OVER:
+		log_vm(level, 0, vm,
+		       "VM %s: more than %d %s of its guest within a minute, not logging the rest "
+		       "of them",
+		       vm->name, GUEST_LOG_BURST, warning ? "warnings" : "notices");
+		return;
+	case RATELIMIT_PASS:
+		break;
+	}
+
+	snprintf(vcpu, sizeof(vcpu), "%u", e->indices[0]);
+	if (e->type == APF_EVENT_WAITER_OLD)
+		snprintf(msec, sizeof(msec), " (%u ms)",
+			 e->guest.value[APF_GUEST_A_OLDEST_SLEEPER_MSEC]);
+	log_fields(level, 0,
+		   ((const struct log_field[]){
+			   { "APF_VM", vm->name },
+			   { "APF_UUID", vm->uuid },
+			   { "APF_STATE", vm_state_to_string((enum vm_state)vm->view.state) },
+			   { "APF_VCPU", vcpu },
+			   { "APF_EVENT", guest_events[e->type].name },
+			   {} }),
+		   "VM %s, vCPU %s: %s%s", vm->name, vcpu, guest_events[e->type].meaning, msec);
+}
+
+void vm_guest_event(struct vm *vm, const struct genl_event *e)
+{
+	/* A vCPU that is newer than the last reading comes with the next. */
+	for (size_t i = 0; i < vm->n_vcpus; i++)
+		if (vm->vcpus[i].index == e->indices[0]) {
+			vm->vcpus[i].guest = e->guest;
+			set_paused(vm, &vm->vcpus[i], e->guest.value[APF_GUEST_A_POOL_IN_USE] > 0);
+		}
+	update_guest(vm);
+	log_guest_event(vm, e);
 }
 
 void vm_read_process(struct vm *vm)

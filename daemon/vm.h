@@ -8,6 +8,7 @@
 
 #include "genl.h"
 #include "name.h"
+#include "ratelimit.h"
 #include "stats.h"
 #include "virt.h"
 
@@ -28,6 +29,18 @@ const char *vm_state_to_string(enum vm_state state);
 /* vm_state_from_string: only states that can be set. 0 or -EINVAL. */
 int vm_state_from_string(const char *s, enum apf_state *ret);
 
+/* Does the guest's module report about any vCPU? */
+enum vm_guest_module {
+	VM_GUEST_MODULE_ABSENT,
+	VM_GUEST_MODULE_PRESENT,
+	VM_GUEST_MODULE_UNKNOWN, /* while not watched */
+};
+
+const char *vm_guest_module_to_string(enum vm_guest_module state);
+
+/* vm_guest_event_to_string: for the events about a report; NULL for the others. */
+const char *vm_guest_event_to_string(enum apf_event type);
+
 /**
  * struct vm_view - what the bus shows of a VM, besides name and lists; types as
  * sd-bus reads them. Two views are compared to find what changed.
@@ -38,6 +51,10 @@ int vm_state_from_string(const char *s, enum apf_state *ret);
  * @since_usec: CLOCK_REALTIME, 0 while not watched
  * @swapped_bytes: of the process
  * @outstanding: sum over all vCPUs
+ * @guest_module: &enum vm_guest_module
+ * @guest: by &enum apf_guest_attr, sums over the vCPUs that report, the oldest
+ *	sleeper the oldest of them; AGE_MSEC is left 0, so that reports that are
+ *	the same look the same
  * @totals: sum over all vCPUs; at_usec is CLOCK_MONOTONIC
  */
 struct vm_view {
@@ -48,6 +65,8 @@ struct vm_view {
 	uint64_t since_usec;
 	uint64_t swapped_bytes;
 	uint32_t outstanding;
+	int guest_module;
+	uint32_t guest[APF_GUEST_A_MAX + 1];
 	struct stats_figures figures;
 	struct stats_totals totals;
 };
@@ -63,10 +82,13 @@ struct vm_view {
  * @vcpus: by index, as last read
  * @have_sample: view.totals is from the module and not the start
  * @vcpu_states_changed: since the last PropertiesChanged
+ * @paused_changed: likewise, which vCPUs are paused
  * @name_changed: likewise
  * @published: the view that the bus was told last
  * @retries: attempts to watch it that failed in a row
  * @complained: that was logged
+ * @guest_warnings: events of the guest that are bad news, in the log
+ * @guest_notices: the others, which must not take the place of those
  */
 struct vm {
 	TAILQ_ENTRY(vm) list;
@@ -87,9 +109,12 @@ struct vm {
 	size_t n_vcpus;
 	bool have_sample;
 	bool vcpu_states_changed;
+	bool paused_changed;
 	bool name_changed;
 	struct vm_view view;
 	struct vm_view published;
+	struct ratelimit guest_warnings;
+	struct ratelimit guest_notices;
 };
 
 /* vm_new: not yet in any list, not yet attached. 0 or -ENOMEM. */
@@ -117,6 +142,9 @@ int vm_read_vcpus(struct vm *vm);
 
 /* vm_gate_changed: the module says gates were changed. */
 void vm_gate_changed(struct vm *vm, const struct genl_event *e);
+
+/* vm_guest_event: the module says a report has news. */
+void vm_guest_event(struct vm *vm, const struct genl_event *e);
 
 /* vm_read_process: renews what /proc says. */
 void vm_read_process(struct vm *vm);

@@ -16,7 +16,7 @@ WEB1 = "/org/apfd/vm/" + DOMAINS["web1"].replace("-", "_")
 
 COUNTERS = ["Asked", "Refused", "RefusedNested", "NotPresent", "Delivered", "Halted", "Ready",
             "ReadyUnknown", "ReadyAll", "Dropped", "Repeated", "SyncStalls", "SyncStallNSec",
-            "AsyncNSec", "NoWait", "ProbeMisses"]
+            "AsyncNSec", "NoWait", "ProbeMisses", "RefusedPaused", "BadReports"]
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to call as the superuser")
 
@@ -30,7 +30,8 @@ def test_all_properties_of_an_unwatched_vm(apfd):
     assert everything == {
         "UUID": DOMAINS["web1"], "Name": "web1", "LibvirtID": 1, "PID": 0, "Watched": False,
         "State": "unknown", "VCPUStates": [], "Since": 0, "SwappedBytes": 0,
-        "Counters": {n: 0 for n in COUNTERS}, "Outstanding": 0, "AsyncRate": 0.0, "SyncRate": 0.0,
+        "Counters": {n: 0 for n in COUNTERS}, "Outstanding": 0, "GuestModule": "unknown",
+        "GuestReport": {}, "PausedVCPUs": [], "AsyncRate": 0.0, "SyncRate": 0.0,
         "P50USec": 0, "P95USec": 0, "StallRatio": 0.0, "AsyncHistogram": [0] * 32,
         "SyncHistogram": [0] * 32,
     }

@@ -45,6 +45,18 @@ static struct nl_msg *vcpu_message(void)
 	return m;
 }
 
+/* A report with value 100 + i in attribute i. */
+static void put_guest(struct nl_msg *m)
+{
+	struct nlattr *nest = nla_nest_start(m, APF_A_GUEST | NLA_F_NESTED);
+
+	for (int i = 1; i <= APF_GUEST_A_MAX; i++)
+		nla_put_u32(m, i, (uint32_t)(100 + i));
+	/* A figure this program does not know yet. */
+	nla_put_u64(m, APF_GUEST_A_MAX + 5, 1);
+	nla_nest_end(m, nest);
+}
+
 static void test_vcpu(void **state)
 {
 	_cleanup_msg_ struct nl_msg *m = vcpu_message();
@@ -65,12 +77,89 @@ static void test_vcpu(void **state)
 	assert_int_equal(v.totals.hist_sync[3], 55);
 }
 
+static void test_vcpu_with_report(void **state)
+{
+	_cleanup_msg_ struct nl_msg *m = vcpu_message();
+	struct genl_vcpu v;
+
+	/* A module that knows of no reports. */
+	assert_int_equal(genl_parse_vcpu(nlmsg_hdr(m), &v), 0);
+	assert_false(v.paused);
+	assert_false(v.guest.present);
+	for (int i = 0; i <= APF_GUEST_A_MAX; i++)
+		assert_int_equal(v.guest.value[i], 0);
+
+	/* One that does, of a guest that gives none. */
+	nla_put_u8(m, APF_A_PAUSED, 0);
+	assert_int_equal(genl_parse_vcpu(nlmsg_hdr(m), &v), 0);
+	assert_false(v.paused);
+	assert_false(v.guest.present);
+
+	nla_put_u8(m, APF_A_PAUSED, 1);
+	put_guest(m);
+	assert_int_equal(genl_parse_vcpu(nlmsg_hdr(m), &v), 0);
+	assert_true(v.paused);
+	assert_true(v.guest.present);
+	assert_int_equal(v.guest.value[0], 0);
+	for (int i = 1; i <= APF_GUEST_A_MAX; i++)
+		assert_int_equal(v.guest.value[i], 100 + i);
+	/* The rest is read as before. */
+	assert_int_equal(v.totals.hist_async[3], 33);
+}
+
+static void test_malformed_report(void **state)
+{
+	/* Every figure, one byte too short, in a nest that has all the others. */
+	for (int bad = 1; bad <= APF_GUEST_A_MAX; bad++) {
+		_cleanup_msg_ struct nl_msg *m = vcpu_message();
+		struct nlattr *nest = nla_nest_start(m, APF_A_GUEST);
+		struct genl_vcpu v;
+
+		for (int i = 1; i <= APF_GUEST_A_MAX; i++)
+			nla_put(m, i, i == bad ? 3 : 4, "\1\0\0\0");
+		nla_nest_end(m, nest);
+		assert_int_equal(genl_parse_vcpu(nlmsg_hdr(m), &v), -EBADMSG);
+	}
+
+	/* Every figure missing: only what the size and the use of the pool is must be there. */
+	for (int missing = 1; missing <= APF_GUEST_A_MAX; missing++) {
+		bool needed =
+			missing == APF_GUEST_A_POOL_SIZE || missing == APF_GUEST_A_POOL_IN_USE;
+		_cleanup_msg_ struct nl_msg *m = vcpu_message();
+		struct nlattr *nest = nla_nest_start(m, APF_A_GUEST);
+		struct genl_vcpu v;
+
+		for (int i = 1; i <= APF_GUEST_A_MAX; i++)
+			if (i != missing)
+				nla_put_u32(m, i, 7);
+		nla_nest_end(m, nest);
+		assert_int_equal(genl_parse_vcpu(nlmsg_hdr(m), &v), needed ? -EBADMSG : 0);
+		if (!needed) {
+			assert_true(v.guest.present);
+			assert_int_equal(v.guest.value[missing], 0);
+		}
+	}
+
+	/* Nothing inside, less than a header inside, a length beyond the nest. */
+	for (int len = 0; len <= 8; len += 2) {
+		_cleanup_msg_ struct nl_msg *m = vcpu_message();
+		char data[8] = { 99, 0, APF_GUEST_A_POOL_SIZE };
+		struct genl_vcpu v;
+
+		nla_put(m, APF_A_GUEST, len, data);
+		assert_int_equal(genl_parse_vcpu(nlmsg_hdr(m), &v), -EBADMSG);
+	}
+}
+
 /* Whatever is cut off: refused or understood, never read beyond (valgrind and ASan watch). */
 static void test_cut_short(void **state)
 {
 	_cleanup_msg_ struct nl_msg *m = vcpu_message();
-	size_t whole = nlmsg_hdr(m)->nlmsg_len;
 	unsigned int refused = 0;
+	size_t whole;
+
+	put_guest(m);
+	whole = nlmsg_hdr(m)->nlmsg_len;
 
 	for (size_t len = 0; len < whole; len++) {
 		_cleanup_free_ struct nlmsghdr *copy = malloc(len ? len : 1);
@@ -92,7 +181,7 @@ static void test_cut_short(void **state)
 		(void)genl_parse_family(copy, &f);
 		(void)genl_parse_group(copy, "x", &group);
 	}
-	/* The nest of counters ends with the last 2 histograms missing: everything before fails. */
+	/* The nest of counters ends with what follows it missing: everything before fails. */
 	assert_true(refused > 60);
 }
 
@@ -118,6 +207,7 @@ static void test_short_attributes(void **state)
 			len = 7;
 			break;
 		case APF_A_INFO_NESTED_GUARD:
+		case APF_A_PAUSED:
 			len = 0;
 			break;
 		case APF_A_STATS:
@@ -246,6 +336,53 @@ static void test_event(void **state)
 	assert_int_equal(genl_parse_event(nlmsg_hdr(m), &e), -EBADMSG);
 }
 
+static void test_report_event(void **state)
+{
+	for (uint32_t type = APF_EVENT_POOL_TAKEN; type <= APF_EVENT_REPORT_GONE; type++) {
+		_cleanup_msg_ struct nl_msg *m = message(0x20, APF_CMD_EVENT);
+		bool gone = type == APF_EVENT_REPORT_GONE;
+		struct genl_event e;
+
+		nla_put_u32(m, APF_A_EVENT, type);
+		nla_put_u32(m, APF_A_VM_ID, 3);
+		/* Which vCPU? */
+		if (!gone)
+			put_guest(m);
+		assert_int_equal(genl_parse_event(nlmsg_hdr(m), &e), -EBADMSG);
+		nla_put_u32(m, APF_A_VCPU_INDEX, GENL_VCPUS_MAX);
+		assert_int_equal(genl_parse_event(nlmsg_hdr(m), &e), -EBADMSG);
+		nla_put_u32(m, APF_A_VCPU_INDEX, 4);
+		assert_int_equal(genl_parse_event(nlmsg_hdr(m), &e), 0);
+		assert_int_equal(e.type, type);
+		assert_int_equal(e.vm_id, 3);
+		assert_int_equal(e.n_indices, 1);
+		assert_int_equal(e.indices[0], 4);
+		assert_int_equal(e.guest.present, !gone);
+		assert_int_equal(e.guest.value[APF_GUEST_A_WAKES],
+				 gone ? 0 : 100 + APF_GUEST_A_WAKES);
+		/* A report that is gone and there. */
+		if (gone) {
+			put_guest(m);
+			assert_int_equal(genl_parse_event(nlmsg_hdr(m), &e), -EBADMSG);
+		}
+	}
+}
+
+static void test_report_event_without_report(void **state)
+{
+	for (uint32_t type = APF_EVENT_POOL_TAKEN; type < APF_EVENT_REPORT_GONE; type++) {
+		_cleanup_msg_ struct nl_msg *m = message(0x20, APF_CMD_EVENT);
+		struct genl_event e;
+
+		nla_put_u32(m, APF_A_EVENT, type);
+		nla_put_u32(m, APF_A_VM_ID, 3);
+		nla_put_u32(m, APF_A_VCPU_INDEX, 4);
+		assert_int_equal(genl_parse_event(nlmsg_hdr(m), &e), -EBADMSG);
+		nla_put(m, APF_A_GUEST, 8, "\x63\0\1\0\0\0\0");
+		assert_int_equal(genl_parse_event(nlmsg_hdr(m), &e), -EBADMSG);
+	}
+}
+
 static void test_event_with_too_many_vcpus(void **state)
 {
 	_cleanup_msg_ struct nl_msg *m = nlmsg_alloc_size(64 * 1024);
@@ -366,12 +503,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_vcpu),
+		cmocka_unit_test(test_vcpu_with_report),
+		cmocka_unit_test(test_malformed_report),
 		cmocka_unit_test(test_cut_short),
 		cmocka_unit_test(test_short_attributes),
 		cmocka_unit_test(test_vcpu_out_of_range),
 		cmocka_unit_test(test_vm),
 		cmocka_unit_test(test_info),
 		cmocka_unit_test(test_event),
+		cmocka_unit_test(test_report_event),
+		cmocka_unit_test(test_report_event_without_report),
 		cmocka_unit_test(test_event_with_too_many_vcpus),
 		cmocka_unit_test(test_family),
 		cmocka_unit_test(test_ack),

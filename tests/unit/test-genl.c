@@ -115,6 +115,15 @@ static struct nl_msg *family_message(const struct nlmsghdr *req, uint8_t cmd, ui
 	return m;
 }
 
+static void put_guest(struct nl_msg *m, uint32_t size, uint32_t in_use)
+{
+	struct nlattr *nest = nla_nest_start(m, APF_A_GUEST);
+
+	nla_put_u32(m, APF_GUEST_A_POOL_SIZE, size);
+	nla_put_u32(m, APF_GUEST_A_POOL_IN_USE, in_use);
+	nla_nest_end(m, nest);
+}
+
 static struct nl_msg *vcpu_message(const struct nlmsghdr *req, uint32_t vm, uint32_t index)
 {
 	struct nl_msg *m = reply_to(req, FAMILY, APF_CMD_VCPU_GET, NLM_F_MULTI);
@@ -126,6 +135,9 @@ static struct nl_msg *vcpu_message(const struct nlmsghdr *req, uint32_t vm, uint
 	nest = nla_nest_start(m, APF_A_STATS);
 	nla_put_u64(m, APF_STAT_READY, 1000 * vm + index);
 	nla_nest_end(m, nest);
+	nla_put_u8(m, APF_A_PAUSED, index == 1);
+	if (index > 0)
+		put_guest(m, vm, index == 1);
 	return m;
 }
 
@@ -285,6 +297,18 @@ static void send_gate_event(uint32_t vm_id)
 	nla_put_u32(m, APF_A_STATE, APF_STATE_OFF);
 	nla_put_u32(m, APF_A_BY_PID, 5);
 	nla_put_string(m, APF_A_BY_COMM, "someone");
+	peer_send(m, 0, 1u << (GROUP_EVENTS - 1));
+}
+
+static void send_report_event(uint32_t type, uint32_t index)
+{
+	struct nl_msg *m = reply_to(NULL, FAMILY, APF_CMD_EVENT, 0);
+
+	nla_put_u32(m, APF_A_EVENT, type);
+	nla_put_u32(m, APF_A_VM_ID, 12);
+	nla_put_u32(m, APF_A_VCPU_INDEX, index);
+	if (type != APF_EVENT_REPORT_GONE)
+		put_guest(m, 3, 2);
 	peer_send(m, 0, 1u << (GROUP_EVENTS - 1));
 }
 
@@ -508,6 +532,13 @@ static void test_dump(void **state)
 	assert_int_equal(all[5].vm_id, 2);
 	assert_int_equal(all[5].index, 2);
 	assert_int_equal(all[5].totals.counters[APF_STAT_READY], 2002);
+	for (int i = 0; i < 6; i++) {
+		assert_int_equal(all[i].paused, all[i].index == 1);
+		assert_int_equal(all[i].guest.present, all[i].index > 0);
+		assert_int_equal(all[i].guest.value[APF_GUEST_A_POOL_SIZE],
+				 all[i].index > 0 ? all[i].vm_id : 0);
+		assert_int_equal(all[i].guest.value[APF_GUEST_A_POOL_IN_USE], all[i].index == 1);
+	}
 
 	assert_int_equal(apfd_genl_vcpu_dump(g, 2, &one), 3);
 	assert_int_equal(one[0].vm_id, 2);
@@ -601,6 +632,23 @@ static void test_event(void **state)
 	assert_int_equal(seen.event.n_indices, 0);
 }
 
+static void test_report_event(void **state)
+{
+	send_report_event(APF_EVENT_POOL_TAKEN, 5);
+	run_until(&seen.events, 1);
+	assert_int_equal(seen.event.type, APF_EVENT_POOL_TAKEN);
+	assert_int_equal(seen.event.indices[0], 5);
+	assert_int_equal(seen.event.guest.value[APF_GUEST_A_POOL_IN_USE], 2);
+
+	/* Without its vCPU it is no event; the one behind it is. */
+	send_report_event(APF_EVENT_POOL_RETURNED, GENL_VCPUS_MAX);
+	send_report_event(APF_EVENT_REPORT_GONE, 6);
+	run_until(&seen.events, 2);
+	assert_int_equal(seen.event.type, APF_EVENT_REPORT_GONE);
+	assert_int_equal(seen.event.indices[0], 6);
+	assert_false(seen.event.guest.present);
+}
+
 static void test_malformed_event(void **state)
 {
 	struct nl_msg *m = reply_to(NULL, FAMILY, APF_CMD_EVENT, 0);
@@ -656,6 +704,7 @@ int main(void)
 		ABSENT(test_absent),
 		ABSENT(test_loaded_and_unloaded),
 		PRESENT(test_event),
+		PRESENT(test_report_event),
 		PRESENT(test_malformed_event),
 		PRESENT(test_flood),
 	};
