@@ -141,8 +141,9 @@ WEB2 = {
 
 def vm(**given):
     """A quiet, watched VM, changed as given."""
-    base = dict(WEB2, Watched=True, GuestModule='absent', State='on', VCPUStates=['on'], Since=1790000000000000,
-                LibvirtID=7, PID=77, AsyncHistogram=histogram({}), SyncHistogram=histogram({}))
+    base = dict(WEB2, Watched=True, GuestModule='absent', State='on', VCPUStates=['on'],
+                Since=1790000000000000, LibvirtID=7, PID=77, AsyncHistogram=histogram({}),
+                SyncHistogram=histogram({}))
     assert set(given) <= set(base), given
     return {**base, **given}
 

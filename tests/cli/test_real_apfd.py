@@ -5,9 +5,11 @@ libvirt's test driver stands in for the VMs: they have no process, so nothing is
 watched. What needs the module is tested in tests/lab/.
 """
 
+import contextlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import time
 
@@ -22,6 +24,15 @@ NODE = '<node>' + ''.join(
     for name, uuid in (('web1', WEB1), ('web2', WEB2))) + '</node>'
 
 
+@contextlib.contextmanager
+def running(process):
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
 @pytest.fixture
 def real_apfd(apfctl_path, environment, bus, tmp_path, run):
     if pathlib.Path('/sys/module/apf_host').exists():
@@ -33,7 +44,7 @@ def real_apfd(apfctl_path, environment, bus, tmp_path, run):
     with open(tmp_path / 'apfd.log', 'w', encoding='utf-8') as log:
         process = subprocess.Popen([binary, f'--connect=test://{node}', f'--pid-dir={tmp_path}'],
                                    env=environment, stdout=log, stderr=log)
-    try:
+    with running(process):
         for _ in range(200):
             result = run('list', '--json')
             if result.returncode == 0 and len(json.loads(result.stdout)) == 2:
@@ -43,9 +54,6 @@ def real_apfd(apfctl_path, environment, bus, tmp_path, run):
         else:
             raise AssertionError('apfd does not show its VMs')
         yield process
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
 
 
 def test_list(run, real_apfd):
@@ -97,3 +105,33 @@ def test_vm_that_has_ended(run, real_apfd, bus):
 def test_top(run, real_apfd):
     look = json.loads(run('top', '--json', '--count=1').stdout)
     assert {vm['name'] for vm in look['vms']} == {'web1', 'web2'}
+
+
+def test_monitor_goes_on_when_apfd_is_restarted(apfctl_path, environment, real_apfd, run):
+    """The same VMs are there again: nothing is told of them."""
+    monitor = subprocess.Popen([apfctl_path, 'monitor', '--json', 'web1'], env=environment,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with running(monitor):
+        # It hears apfd's end only once it listens; it is asleep in its loop then.
+        proc_status = pathlib.Path(f'/proc/{monitor.pid}/status')
+        for _ in range(300):
+            blocked = int(next(line.split()[1] for line in proc_status.read_text().splitlines()
+                               if line.startswith('SigBlk:')), 16)
+            if blocked & (1 << (signal.SIGTERM - 1)):
+                break
+            time.sleep(0.02)
+        else:
+            raise AssertionError('the monitor does not reach its loop')
+        real_apfd.terminate()
+        assert real_apfd.wait(timeout=20) == 0
+        assert json.loads(monitor.stdout.readline())['event'] == 'apfd-stopped'
+        with running(subprocess.Popen(real_apfd.args, env=environment,
+                                      stderr=subprocess.DEVNULL)):
+            assert json.loads(monitor.stdout.readline())['event'] == 'apfd-started'
+            # Takes longer than what the monitor asks: had it found news, they were told.
+            assert run('status', 'web1').returncode == 0
+        assert json.loads(monitor.stdout.readline())['event'] == 'apfd-stopped'
+        monitor.send_signal(signal.SIGINT)
+        assert (monitor.wait(timeout=10), monitor.stderr.read()) == (0, '')
+        monitor.stdout.close()
+        monitor.stderr.close()
