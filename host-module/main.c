@@ -54,6 +54,7 @@ err_probe:
 static void __exit apf_host_exit(void)
 {
 	apf_host_netlink_uninit();
+	apf_host_vm_forget();
 	apf_host_nowait_uninit();
 	apf_host_probe_uninit();
 	apf_host_vm_uninit();

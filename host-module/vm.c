@@ -416,24 +416,28 @@ int apf_host_vm_init(void)
 	return vm_wq ? 0 : -ENOMEM;
 }
 
-/* After the probes and the netlink family: nobody adds or finds a VM any more. */
-void apf_host_vm_uninit(void)
+/**
+ * apf_host_vm_forget() - stop watching every VM, before the module goes
+ *
+ * While the probe on kvm_arch_destroy_vm() is still there: afterwards a VM that
+ * dies would leave us with a pointer into nowhere, which work items follow.
+ *
+ * Context: process; nobody can add a VM any more.
+ */
+void apf_host_vm_forget(void)
 {
 	struct apf_host_vm *vm;
 	unsigned long id;
 
-	/*
-	 * Let a dying VM's gone_work run, it waits for the others. Then nothing
-	 * queues any more but look_work, which may queue tell_work.
-	 */
-	flush_workqueue(vm_wq);
-	xa_for_each(&vm_ids, id, vm) {
-		cancel_work_sync(&vm->look_work);
-		cancel_delayed_work_sync(&vm->tell_work);
-	}
-	destroy_workqueue(vm_wq);
-
+	mutex_lock(&apf_host_lock);
 	xa_for_each(&vm_ids, id, vm)
-		vm_free(vm);
-	xa_destroy(&vm_ids);
+		apf_host_vm_del(vm);
+	mutex_unlock(&apf_host_lock);
+}
+
+/* After the probes: nothing is queued but what gone_work waits for. */
+void apf_host_vm_uninit(void)
+{
+	destroy_workqueue(vm_wq);
+	WARN_ON(!xa_empty(&vm_ids));
 }

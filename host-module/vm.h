@@ -75,6 +75,7 @@ struct apf_host_vm {
 extern struct mutex apf_host_lock;
 
 int apf_host_vm_init(void);
+void apf_host_vm_forget(void);
 void apf_host_vm_uninit(void);
 
 /* Under apf_host_lock. */
