@@ -13,6 +13,8 @@ from .progress import say, step
 
 MODULES = {"host-module": "apf_host", "guest-module": "apf_guest"}
 PARTS = (*MODULES, "userspace", "guest")
+# For the L2 alone, where it stands in /modules beside the guest module.
+TEST_MODULE = "apf_test"
 NOT_SOURCE = {"build", ".git", "__pycache__", ".pytest_cache", "node_modules"}
 
 # What an L2 needs for the agent's channel; its disk-less system has everything else built in.
@@ -169,10 +171,10 @@ class Build:
         self._once("userspace", fingerprint(*(f for f in folders if f.exists())), self.dest, "the userspace", build)
 
     def guest(self):
-        """The L2 initramfs: busybox, the workload, the agent, apf_guest.ko when there is one."""
+        """The L2 initramfs: busybox, the workload, the agent, the test module, and apf_guest.ko when there is one."""
         source = paths.LAB / "workload"
-        ko = self.modules / "apf_guest.ko"
-        have_ko = ko.exists() and (paths.REPO / "guest-module").exists()
+        kos = [ko for ko in (self.modules / "apf_guest.ko",) if ko.exists() and (paths.REPO / "guest-module").exists()]
+        kos.append(self.module(paths.LAB / "testmod", TEST_MODULE))
 
         def build():
             files = {"init": (source / "init.sh").read_bytes(), "agent.sh": (source / "agent.sh").read_bytes()}
@@ -183,11 +185,11 @@ class Build:
             nested = module_files(self.image.tree, self.image.kver, NESTED_MODULES)
             files.update({f"modules/{name}": data for name, data in nested.items()})
             files["modules/nested"] = "\n".join(nested) + "\n"
-            if have_ko:
-                files["modules/apf_guest.ko"] = ko.read_bytes()
+            files.update({f"modules/{ko.name}": ko.read_bytes() for ko in kos})
             make_initrd(self.image.tree, self.image.kver, L2_MODULES, files, self.initrd)
 
-        key = repr((L2_MODULES, L2_PROGRAMS, NESTED_MODULES)) + fingerprint(source) + (hashlib.sha256(ko.read_bytes()).hexdigest() if have_ko else "")
+        key = repr((L2_MODULES, L2_PROGRAMS, NESTED_MODULES)) + fingerprint(source) + \
+            "".join(hashlib.sha256(ko.read_bytes()).hexdigest() for ko in kos)
         self._once("guest", key, self.initrd, "the L2 initramfs", build)
 
     def install(self, host, parts=PARTS):
