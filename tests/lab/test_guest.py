@@ -15,7 +15,10 @@ LOAD = "-f 4 -w 1 -m 220 -t 0"
 # Enough turns to catch a CPU in any state; a quick look may do with less.
 TURNS = int(os.environ.get("APF_LAB_TURNS", "50"))
 RESCUE_MS = 3000
+# Longer than any sleep apf_guest allows by default: who has slept so long is not waiting for a rescue.
+HANG_SEC = 14
 PARAM = "/sys/module/apf_guest/parameters"
+TEST = "/sys/module/apf_test/parameters"
 STATS = "/sys/module/apf_guest/stats"
 APF_ON = 1
 
@@ -153,6 +156,74 @@ def test_load_and_unload_under_load(host, guest):
     nobody_stuck(guest)
     # zeros again, which is the condition for a load
     assert guest.run("insmod /modules/apf_guest.ko && rmmod apf_guest", timeout=120)[0] == 0
+
+
+@pytest.fixture
+def lossy(guest):
+    """The test module in: it loses page-ready events of the load, whoever's table they are for."""
+    sh(guest, "insmod /modules/apf_test.ko comm=workload")
+    yield guest
+    # a test that failed may leave somebody asleep, and nothing of ours in charge
+    sh(guest, "rmmod apf_test; if [ -d /sys/module/apf_guest ]; then rmmod apf_guest; fi", 120)
+
+
+def lose_one(guest):
+    """Have one page-ready event lost; who waited for it."""
+    sh(guest, f"echo 1 >{TEST}/misdirect")
+    until(guest, lambda: sh(guest, f"cat {TEST}/misdirect").strip() == "0", "a page-ready event to lose", 30)
+    return int(sh(guest, f"cat {TEST}/victims"))
+
+
+def look(guest, tid):
+    """State of a thread of the load, how often it went to sleep of itself, and where it sleeps."""
+    out = sh(guest, f"cd /proc/$(pidof workload | cut -d' ' -f1)/task/{tid} && "
+                    "sed -n 's/^State:.\\(.\\).*/\\1/p; s/^voluntary_ctxt_switches:.//p' status && cat stack").splitlines()
+    return out[0], int(out[1]), "\n".join(out[2:])
+
+
+def runs_again(guest, tid, timeout=30):
+    """It goes to sleep and comes back, more than once."""
+    switches = look(guest, tid)[1]
+    until(guest, lambda: look(guest, tid)[1] > switches + 3, f"thread {tid} at work", timeout)
+
+
+def test_lost_wake_hangs_for_ever_without_us(lossy):
+    tid = lose_one(lossy)
+    state, switches, stack = look(lossy, tid)
+    assert state == "D" and "kvm_async_pf_task_wait_schedule" in stack
+    began = time.monotonic()
+    while time.monotonic() - began < HANG_SEC:
+        time.sleep(2)
+        assert look(lossy, tid) == (state, switches, stack), "it has moved"
+    # all the while the others get on: it is this wake that is missing, not the swap
+    others = sh(lossy, "cat /proc/$(pidof workload | cut -d' ' -f1)/task/*/status | grep ^voluntary").splitlines()
+    time.sleep(2)
+    assert others != sh(lossy, "cat /proc/$(pidof workload | cut -d' ' -f1)/task/*/status | grep ^voluntary").splitlines()
+    assert look(lossy, tid) == (state, switches, stack)
+
+    # the load of the module wakes all that sleep in the kernel's table
+    sh(lossy, f"insmod /modules/apf_guest.ko rescue_ms={RESCUE_MS} age_ms=2000", 120)
+    runs_again(lossy, tid)
+    nobody_stuck(lossy)
+    books(lossy, sh(lossy, "rmmod apf_guest; dmesg | grep 'apf_guest: gone' | tail -1", 120))
+
+
+def test_the_same_lost_wake_is_rescued_with_us(lossy):
+    sh(lossy, f"insmod /modules/apf_guest.ko rescue_ms={RESCUE_MS} age_ms=2000", 120)
+    until(lossy, lambda: figures(lossy)["waits"] > 50, "faults that go through the module")
+    assert figures(lossy)["rescues"] == 0
+    tid = lose_one(lossy)
+    began = time.monotonic()
+    # the limit and the look at the clock after it, and what the emulation takes for an answer
+    until(lossy, lambda: figures(lossy)["rescues"] == 1, "the rescue", RESCUE_MS / 1000 * 1.25 + 6)
+    assert time.monotonic() - began < HANG_SEC
+    runs_again(lossy, tid)
+    nobody_stuck(lossy)
+    now = figures(lossy)
+    assert now["rescues"] == 1, "more rescues than wakes lost"
+    # where it went nobody waited: taken for early, and dropped
+    until(lossy, lambda: figures(lossy)["aged"] == 1, "the misdirected wake to age", 20)
+    books(lossy, sh(lossy, "rmmod apf_guest; dmesg | grep 'apf_guest: gone' | tail -1", 120))
 
 
 def test_dropped_wake_is_rescued(loaded):
