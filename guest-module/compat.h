@@ -50,18 +50,14 @@
 #define apf_syscore_unregister(s)  unregister_syscore_ops(s)
 #endif
 
-/*
- * struct ftrace_regs is opaque from 6.13 on and wraps a partial pt_regs before; ftrace_get_regs()
- * gives the complete one on all of them, or NULL unless FTRACE_OPS_FL_SAVE_REGS was honoured.
- */
-static inline bool apf_ftrace_redirect(struct ftrace_regs *fregs, void *to)
+/* Renamed in 6.3. On x86-64 it works without FTRACE_OPS_FL_SAVE_REGS, as for live patches. */
+static inline void apf_ftrace_redirect(struct ftrace_regs *fregs, void *to)
 {
-	struct pt_regs *regs = ftrace_get_regs(fregs);
-
-	if (unlikely(!regs))
-		return false;
-	instruction_pointer_set(regs, (unsigned long)to);
-	return true;
+#ifdef ftrace_regs_set_instruction_pointer
+	ftrace_regs_set_instruction_pointer(fregs, (unsigned long)to);
+#else
+	ftrace_instruction_pointer_set(fregs, (unsigned long)to);
+#endif
 }
 
 #endif

@@ -78,6 +78,7 @@ int apf_report_check(u64 msr);
 void apf_report_attach(u64 msr);
 void apf_report_detach(void);
 void apf_report_update(void);
+void apf_report_usual(void);
 
 /* sysfs.c: the same figures in the guest */
 int apf_sysfs_init(void);

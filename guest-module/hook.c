@@ -5,7 +5,8 @@
  * kvm_async_pf_task_wait_schedule() and kvm_async_pf_task_wake() are ordinary traceable functions
  * (not noinstr): their callers are inside instrumentation_begin()/_end(), with RCU watching. The
  * ftrace callback at their entry points the saved instruction pointer to ours; arguments and return
- * address are where they were.
+ * address are where they were. The trampoline saves only the registers that carry arguments, which
+ * live patching makes do with as well; to save all of them (FTRACE_OPS_FL_SAVE_REGS) takes longer.
  *
  * No FTRACE_OPS_FL_RECURSION: its guard would skip the callback when it thinks it recurses, and one
  * skipped redirect is a task in the wrong table. The callback calls nothing that is traced.
@@ -22,7 +23,7 @@
 #include "compat.h"
 #include "guest.h"
 
-#ifdef CONFIG_DYNAMIC_FTRACE_WITH_REGS
+#ifdef CONFIG_DYNAMIC_FTRACE_WITH_ARGS
 
 struct hook {
 	struct ftrace_ops ops;
@@ -43,8 +44,7 @@ static void notrace hook_enter(unsigned long ip, unsigned long parent_ip, struct
 	{                                                                                          \
 		.ops = {                                                                           \
 			.func = hook_enter,                                                        \
-			.flags = FTRACE_OPS_FL_SAVE_REGS | FTRACE_OPS_FL_IPMODIFY |                \
-				 FTRACE_OPS_FL_PERMANENT,                                          \
+			.flags = FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT,                 \
 		},                                                                                 \
 		.from = orig, .to = handler, .name = #orig                                         \
 	}

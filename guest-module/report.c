@@ -87,6 +87,35 @@ void apf_report_detach(void)
 	memset(r, 0, sizeof(*r));
 }
 
+/*
+ * After a fault that went to sleep and a wake that found its sleeper, the usual path: only these
+ * figures can have changed since this CPU last brought the block up to date. Their ends may be
+ * counted on any CPU, so @sleepers is worked out anew.
+ */
+void apf_report_usual(void)
+{
+	struct apf_vcpu *v = this_cpu_ptr(&apf_vcpu);
+	struct apf_guest_report *r = v->report;
+	u32 wakes, rescues, sleepers;
+
+	if (!r)
+		return;
+	wakes = apf_count_read(&v->core.wakes);
+	rescues = apf_count_read(&v->core.rescues);
+	sleepers = v->core.waits - wakes - rescues - apf_count_read(&v->core.broadcasts);
+
+	WRITE_ONCE(r->seq, ++v->seq);
+	virt_wmb();
+	WRITE_ONCE(r->sleepers, sleepers);
+	WRITE_ONCE(r->rescues, rescues);
+	if (!sleepers)
+		WRITE_ONCE(r->oldest_sleeper_ms, 0);
+	WRITE_ONCE(r->waits, v->core.waits);
+	WRITE_ONCE(r->wakes, wakes);
+	virt_wmb();
+	WRITE_ONCE(r->seq, ++v->seq);
+}
+
 void apf_report_update(void)
 {
 	struct apf_vcpu *v = this_cpu_ptr(&apf_vcpu);

@@ -79,6 +79,9 @@ static void sleep_until_released(struct apf_entry *w)
 		local_irq_enable();
 		schedule();
 		local_irq_disable();
+		/* The usual end: out of schedule() the state is TASK_RUNNING already. */
+		if (!apf_entry_queued(w))
+			return;
 	}
 	__set_current_state(TASK_RUNNING);
 }
@@ -124,7 +127,7 @@ void apf_guest_wait_schedule(u32 token)
 
 	if (apf_table_wait(&apf_table, cpu, &w, current, token, jiffies)) {
 		apf_sleep_arm();
-		apf_report_update();
+		apf_report_usual();
 		sleep_until_released(&w);
 	} else {
 		apf_sleep_arm();
@@ -137,18 +140,18 @@ out:
 
 void apf_guest_task_wake(u32 token)
 {
-	unsigned long flags;
-	unsigned int cpu;
+	unsigned int cpu = smp_processor_id();
 
-	/* Off already where the kernel calls it; others may. */
-	local_irq_save(flags);
-	cpu = smp_processor_id();
-	if (likely(!apf_fault_injection) || !apf_inject_wake(cpu, token)) {
-		apf_table_wake(&apf_table, cpu, token, jiffies);
-		apf_sleep_arm();
-		apf_report_update();
+	lockdep_assert_irqs_disabled();
+	if (unlikely(apf_fault_injection) && apf_inject_wake(cpu, token))
+		return;
+	if (likely(apf_table_wake(&apf_table, cpu, token, jiffies))) {
+		/* The timer is armed: the sleeper did that, and it has not run empty since. */
+		apf_report_usual();
+		return;
 	}
-	local_irq_restore(flags);
+	apf_sleep_arm();
+	apf_report_update();
 }
 
 /* Is anybody between the first and the last line of apf_guest_wait_schedule()? */

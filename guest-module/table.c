@@ -316,17 +316,19 @@ void apf_table_refuse(struct apf_table *t, unsigned int cpu, u32 token, unsigned
 		early_put(t, e);
 }
 
+enum delivered { TO_NOBODY, TO_SLEEPER, TO_OTHER };
+
 /*
  * Deliver a wake to what is in the table: every sleeper of the token (the host should not give one
  * token to two faults, but none of them may be left behind if it does), a late slot, or an early
- * wake that is there already. Returns false if there is nothing. Under the bucket's lock.
+ * wake that is there already. Under the bucket's lock.
  */
-static bool deliver(struct apf_table *t, struct apf_bucket *b, unsigned int cpu, u32 token,
-		    unsigned long now)
+static enum delivered deliver(struct apf_table *t, struct apf_bucket *b, unsigned int cpu,
+			      u32 token, unsigned long now)
 {
 	struct apf_entry *e, *next;
+	enum delivered done = TO_NOBODY;
 	struct apf_late *l;
-	bool done = false;
 
 	for (e = b->first; e; e = next) {
 		next = e->next;
@@ -336,18 +338,20 @@ static bool deliver(struct apf_table *t, struct apf_bucket *b, unsigned int cpu,
 			apf_count_inc(&t->cpus[e->cpu]->wakes);
 			entry_unlink(e);
 			waiter_release(t, e);
+			if (done == TO_NOBODY)
+				done = TO_SLEEPER;
 		} else {
 			apf_count_inc(&t->cpus[cpu]->duplicates);
 			e->since = now;
+			done = TO_OTHER;
 		}
-		done = true;
 	}
 	if (done)
-		return true;
+		return done;
 
 	l = late_find(b, token);
 	if (!l)
-		return false;
+		return TO_NOBODY;
 	apf_count_inc(l->state == APF_LATE_DUE ? &t->cpus[cpu]->late : &t->cpus[cpu]->duplicates);
 	/*
 	 * Most likely the wake its sleeper went without. But tokens are used again, so it may be an
@@ -355,23 +359,23 @@ static bool deliver(struct apf_table *t, struct apf_bucket *b, unsigned int cpu,
 	 */
 	l->state = APF_LATE_READY;
 	l->since = now;
-	return true;
+	return TO_OTHER;
 }
 
-void apf_table_wake(struct apf_table *t, unsigned int cpu, u32 token, unsigned long now)
+bool apf_table_wake(struct apf_table *t, unsigned int cpu, u32 token, unsigned long now)
 {
 	struct apf_cpu *c = t->cpus[cpu];
 	struct apf_bucket *b;
 	struct apf_entry *e;
-	bool done;
+	enum delivered done;
 
 	if (token == APF_TOKEN_ALL) {
 		apf_table_broadcast(t, cpu, now);
-		return;
+		return false;
 	}
 	if (token == APF_TOKEN_NONE) {
 		apf_count_inc(&c->zero_tokens);
-		return;
+		return false;
 	}
 
 	b = bucket_of(t, token);
@@ -379,7 +383,7 @@ void apf_table_wake(struct apf_table *t, unsigned int cpu, u32 token, unsigned l
 	done = deliver(t, b, cpu, token, now);
 	apf_unlock(&b->lock);
 	if (done)
-		return;
+		return done == TO_SLEEPER;
 
 	/* No memory is allocated under a raw lock; so the fault may come meanwhile, elsewhere. */
 	e = early_get(t, cpu);
@@ -400,7 +404,7 @@ void apf_table_wake(struct apf_table *t, unsigned int cpu, u32 token, unsigned l
 	if (done) {
 		if (e)
 			early_put(t, e);
-		return;
+		return false;
 	}
 	apf_count_inc(&c->early_wakes);
 	if (!e) {
@@ -410,10 +414,11 @@ void apf_table_wake(struct apf_table *t, unsigned int cpu, u32 token, unsigned l
 		 */
 		apf_count_inc(&c->pool_exhausted);
 		apf_table_broadcast(t, cpu, now);
-		return;
+		return false;
 	}
 	/* If the pool was used: APF off. If the node is back by now: nothing, or on again. */
 	apf_table_sync(t, cpu, false, now);
+	return false;
 }
 
 u32 apf_table_broadcast(struct apf_table *t, unsigned int cpu, unsigned long now)

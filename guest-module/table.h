@@ -255,8 +255,11 @@ bool apf_table_wait(struct apf_table *t, unsigned int cpu, struct apf_entry *w, 
 /* The same for a caller that may not sleep at all. */
 void apf_table_refuse(struct apf_table *t, unsigned int cpu, u32 token, unsigned long now);
 
-/* Deliver a page-ready event. */
-void apf_table_wake(struct apf_table *t, unsigned int cpu, u32 token, unsigned long now);
+/*
+ * Deliver a page-ready event. True if all that happened is that it woke its sleeper: nothing new is
+ * in the table, and of the figures none but @wakes has changed.
+ */
+bool apf_table_wake(struct apf_table *t, unsigned int cpu, u32 token, unsigned long now);
 
 /* Wake every sleeper whose fault @cpu took. Returns how many there were. */
 u32 apf_table_broadcast(struct apf_table *t, unsigned int cpu, unsigned long now);
