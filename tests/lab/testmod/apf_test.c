@@ -442,7 +442,7 @@ static int bench_get(char *buf, const struct kernel_param *kp)
 static const struct kernel_param_ops bench_ops = { .set = bench_set, .get = bench_get };
 
 module_param_cb(bench, &bench_ops, NULL, 0600);
-MODULE_PARM_DESC(bench, "write SLEEPERS STRETCHES to measure, read for the ns of one wait and wake");
+MODULE_PARM_DESC(bench, "write SLEEPERS STRETCHES to measure, read for ns per wait and wake");
 
 static int __init apf_test_init(void)
 {
