@@ -484,6 +484,8 @@ static int do_vcpu_set(struct sk_buff *req, struct genl_info *info)
 	if (ret)
 		goto out;
 	ret = apf_host_vm_refresh(vm, &vcpus);
+	if (ret == -ENOENT)
+		NL_SET_ERR_MSG(info->extack, "the VM is being destroyed");
 	if (ret)
 		goto out;
 

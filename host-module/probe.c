@@ -11,18 +11,20 @@
  *  kvm_faultin_pfn()                 kretprobe  synchronous stalls
  *  kvm_arch_async_page_not_present() kretprobe  told to the guest, or halted
  *  kvm_clear_async_pf_completion_queue() kprobe outstanding pages forgotten
- *  kvm_arch_destroy_vm()             kprobe     the VM dies
+ *  kvm_arch_destroy_vm()             ftrace     the VM dies
  *  kvm_async_pf_not_present          tracepoint swap-in started
  *  kvm_async_pf_ready                tracepoint swap-in done
  *  kvm_async_pf_repeated_fault       tracepoint outstanding page touched again
  *
- * Context: all but the last two kprobes in the vCPU's thread, inside KVM_RUN,
- * with the vCPU loaded and its mutex held, so kvm_get_running_vcpu() names it.
+ * Context: all but two in the vCPU's thread, inside KVM_RUN, with the vCPU
+ * loaded and its mutex held, so kvm_get_running_vcpu() names it.
  * kvm_arch_destroy_vm() runs in whichever process drops the last reference,
  * when no vCPU can run any more; kvm_clear_async_pf_completion_queue() in the
- * vCPU's thread or, for the last time, inside kvm_arch_destroy_vm().
+ * vCPU's thread, in the one that creates a vCPU, which is not to be found yet,
+ * or, for the last time, inside kvm_arch_destroy_vm(), when its VM is not to be
+ * found any more.
  *
- * Locks: handlers run with preemption off and may not sleep. They take
+ * Locks: handlers may not sleep; but for the ftrace one preemption is off. They take
  * rcu_read_lock() to find the VM and, for a dying one, gone_lock. None of the
  * probed functions is called with a lock held that the handlers take.
  *
@@ -34,6 +36,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/ftrace.h>
 #include <linux/kprobes.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
@@ -51,7 +54,10 @@
  * together by nothing, so what does not fit is counted as a miss and the fault
  * is as without the module.
  */
-#define PROBE_MAXACTIVE	4096
+enum {
+	MAXACTIVE_SLEEPS = 2048,	/* every fault that waits for a page */
+	MAXACTIVE_SHORT = 512,		/* preempted, or KVM writing to a swapped page */
+};
 
 static bool nested_guard = true;
 module_param(nested_guard, bool, 0644);
@@ -63,11 +69,28 @@ bool apf_host_probe_nested_guard(void)
 	return READ_ONCE(nested_guard);
 }
 
-static struct apf_host_vcpu *vcpu_find(struct kvm_vcpu *vcpu)
+/*
+ * The watched vCPU behind KVM's, or NULL; *ret_vm is its VM if that is watched.
+ *
+ * A vCPU that is being created passes through probed functions with its index
+ * still 0, in the thread of the ioctl, and would be taken for vCPU 0, whose
+ * figures only vCPU 0's thread may touch: KVM itself must know it by its index.
+ */
+static struct apf_host_vcpu *vcpu_find_vm(struct kvm_vcpu *vcpu, struct apf_host_vm **ret_vm)
 {
 	struct apf_host_vm *vm = apf_host_vm_find(vcpu->kvm);
 
-	return vm ? apf_host_vm_vcpu(vm, vcpu->vcpu_idx) : NULL;
+	*ret_vm = vm;
+	if (!vm || kvm_get_vcpu(vcpu->kvm, vcpu->vcpu_idx) != vcpu)
+		return NULL;
+	return apf_host_vm_vcpu(vm, vcpu->vcpu_idx);
+}
+
+static struct apf_host_vcpu *vcpu_find(struct kvm_vcpu *vcpu)
+{
+	struct apf_host_vm *vm;
+
+	return vcpu_find_vm(vcpu, &vm);
 }
 
 /**
@@ -130,7 +153,7 @@ static void report_look(struct apf_host_vm *vm, struct apf_host_vcpu *v, struct 
 
 	gpa = vcpu_report_gpa(vcpu);
 	if (!gpa)
-		apf_host_report_none(vm, r);
+		apf_host_report_none(vm, r, now_nsec);
 	else if (!kvm_vcpu_read_guest_atomic(vcpu, gpa, &raw, sizeof(raw)))
 		apf_host_report_found(vm, r, &raw, now_nsec);
 }
@@ -141,7 +164,9 @@ static void report_look(struct apf_host_vm *vm, struct apf_host_vcpu *v, struct 
  * @v: the vCPU
  * @vcpu: KVM's
  *
- * The guest may be writing: two copies that are the same are of a piece.
+ * The guest may be writing: two copies that are the same are of a piece. A page
+ * that is not in memory is left there: it was not written since, and waiting for
+ * it here could take for ever.
  *
  * Context: process, on the VM's mm, in a read section of kvm->srcu.
  */
@@ -151,19 +176,21 @@ void apf_host_probe_look_idle(struct apf_host_vm *vm, struct apf_host_vcpu *v,
 	u64 now_nsec = ktime_get_ns();
 	struct apf_guest_report raw, again;
 	gpa_t gpa;
-	int i;
+	int i, ret;
 
 	WRITE_ONCE(v->report.looked_nsec, now_nsec);
 	gpa = vcpu_report_gpa(vcpu);
 	if (!gpa) {
-		apf_host_report_none(vm, &v->report);
+		apf_host_report_none(vm, &v->report, now_nsec);
 		return;
 	}
 	for (i = 0; i < 3; i++) {
-		if (kvm_read_guest(vcpu->kvm, gpa, &raw, sizeof(raw)))
-			return;
+		pagefault_disable();
+		ret = kvm_read_guest(vcpu->kvm, gpa, &raw, sizeof(raw));
 		smp_rmb();
-		if (kvm_read_guest(vcpu->kvm, gpa, &again, sizeof(again)))
+		ret = ret ?: kvm_read_guest(vcpu->kvm, gpa, &again, sizeof(again));
+		pagefault_enable();
+		if (ret)
 			return;
 		if (!memcmp(&raw, &again, sizeof(raw))) {
 			apf_host_report_found(vm, &v->report, &raw, now_nsec);
@@ -234,10 +261,9 @@ static int gate_return(struct kretprobe_instance *ri, struct pt_regs *regs)
 
 	rcu_read_lock();
 
-	vm = apf_host_vm_find(vcpu->kvm);
+	v = vcpu_find_vm(vcpu, &vm);
 	if (!vm)
 		goto out;
-	v = apf_host_vm_vcpu(vm, vcpu->vcpu_idx);
 	state = v ? READ_ONCE(v->state) : READ_ONCE(vm->state);
 
 	if (v)
@@ -315,10 +341,13 @@ static int forget_pre(struct kprobe *kp, struct pt_regs *regs)
 }
 
 /* void kvm_arch_destroy_vm(struct kvm *kvm) */
-static int destroy_pre(struct kprobe *kp, struct pt_regs *regs)
+static void on_destroy(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
+		       struct ftrace_regs *fregs)
 {
-	apf_host_vm_dying((struct kvm *)regs_get_kernel_argument(regs, 0));
-	return 0;
+	struct pt_regs *regs = ftrace_get_regs(fregs);
+
+	if (!WARN_ON_ONCE(!regs))
+		apf_host_vm_dying((struct kvm *)regs_get_kernel_argument(regs, 0));
 }
 
 static void on_not_present(void *data, u64 token, u64 gva)
@@ -343,8 +372,7 @@ static void on_ready(void *data, u64 token, u64 gva)
 	if (!vcpu)
 		return;
 	rcu_read_lock();
-	vm = apf_host_vm_find(vcpu->kvm);
-	v = vm ? apf_host_vm_vcpu(vm, vcpu->vcpu_idx) : NULL;
+	v = vcpu_find_vm(vcpu, &vm);
 	if (v) {
 		apf_host_stats_ready(&v->stats, token, now_nsec);
 		report_look(vm, v, vcpu);
@@ -363,23 +391,32 @@ static void on_repeated(void *data, u64 gva, u64 gfn)
 	rcu_read_unlock();
 }
 
-#define VCPU_KRETPROBE(function, on_return)				\
+#define VCPU_KRETPROBE(function, on_return, max)			\
 	{								\
 		.kp.symbol_name = function,				\
 		.entry_handler = vcpu_entry,				\
 		.handler = on_return,					\
 		.data_size = sizeof(struct probe_data),			\
-		.maxactive = PROBE_MAXACTIVE,				\
+		.maxactive = (max),					\
 	}
 
 static struct kretprobe kretprobes[] = {
-	VCPU_KRETPROBE("kvm_can_do_async_pf", gate_return),
-	VCPU_KRETPROBE("kvm_faultin_pfn", stall_return),
-	VCPU_KRETPROBE("kvm_arch_async_page_not_present", not_present_return),
+	VCPU_KRETPROBE("kvm_can_do_async_pf", gate_return, MAXACTIVE_SHORT),
+	VCPU_KRETPROBE("kvm_faultin_pfn", stall_return, MAXACTIVE_SLEEPS),
+	VCPU_KRETPROBE("kvm_arch_async_page_not_present", not_present_return, MAXACTIVE_SHORT),
+};
+
+/*
+ * The pointers to KVM's objects are good for as long as this one works, so it
+ * must not be possible to switch it off: a kprobe could be, by debugfs or by
+ * the sysctl kernel.ftrace_enabled.
+ */
+static struct ftrace_ops destroy_ops = {
+	.func = on_destroy,
+	.flags = FTRACE_OPS_FL_SAVE_REGS | FTRACE_OPS_FL_PERMANENT,
 };
 
 static struct kprobe kprobes[] = {
-	{ .symbol_name = "kvm_arch_destroy_vm", .pre_handler = destroy_pre },
 	{ .symbol_name = "kvm_clear_async_pf_completion_queue", .pre_handler = forget_pre },
 };
 
@@ -504,13 +541,31 @@ static void kprobes_detach(void)
 		unregister_kprobe(&kprobes[i]);
 }
 
+static int destroy_attach(void)
+{
+	static char name[] = "kvm_arch_destroy_vm";
+	int ret;
+
+	ret = ftrace_set_filter(&destroy_ops, name, strlen(name), true);
+	if (!ret)
+		ret = register_ftrace_function(&destroy_ops);
+	if (ret == -EBUSY)
+		pr_err("ftrace is switched off (sysctl kernel.ftrace_enabled)\n");
+	else if (ret)
+		pr_err("hook on %s: %pe\n", name, ERR_PTR(ret));
+	return ret;
+}
+
 int apf_host_probe_init(void)
 {
 	int ret;
 
-	ret = kprobes_attach();
+	ret = destroy_attach();
 	if (ret)
 		return ret;
+	ret = kprobes_attach();
+	if (ret)
+		goto err_kprobes;
 	ret = tracepoints_attach();
 	if (ret)
 		goto err_tracepoints;
@@ -523,6 +578,8 @@ err_kretprobes:
 	tracepoints_detach(ARRAY_SIZE(tracepoints));
 err_tracepoints:
 	kprobes_detach();
+err_kprobes:
+	unregister_ftrace_function(&destroy_ops);
 	return ret;
 }
 
@@ -531,4 +588,5 @@ void apf_host_probe_uninit(void)
 	kretprobes_detach();
 	tracepoints_detach(ARRAY_SIZE(tracepoints));
 	kprobes_detach();
+	unregister_ftrace_function(&destroy_ops);
 }

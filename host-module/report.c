@@ -97,6 +97,11 @@ static void report_store(struct apf_host_vm *vm, struct apf_host_report *r, cons
 	bool news;
 
 	raw_spin_lock_irqsave(&r->lock, flags);
+	if (now_nsec < r->stored_nsec) {
+		raw_spin_unlock_irqrestore(&r->lock, flags);
+		return;
+	}
+	r->stored_nsec = now_nsec;
 	r->present = value;
 	if (value) {
 		memcpy(r->value, value, sizeof(r->value));
@@ -141,10 +146,10 @@ void apf_host_report_found(struct apf_host_vm *vm, struct apf_host_report *r,
 }
 
 /* As apf_host_report_found(), for a vCPU whose guest named no area to KVM. */
-void apf_host_report_none(struct apf_host_vm *vm, struct apf_host_report *r)
+void apf_host_report_none(struct apf_host_vm *vm, struct apf_host_report *r, u64 now_nsec)
 {
 	if (READ_ONCE(r->present))
-		report_store(vm, r, NULL, 0);
+		report_store(vm, r, NULL, now_nsec);
 }
 
 /**

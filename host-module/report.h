@@ -14,6 +14,8 @@ struct apf_host_vm;
  * struct apf_host_report - what the guest last said of one vCPU
  * @lock: guards everything below; taken in probes, hence raw and irqsave
  * @present: there is a report
+ * @stored_nsec: CLOCK_MONOTONIC of the last look that was stored; an older one
+ *	that comes late is dropped
  * @seen_nsec: CLOCK_MONOTONIC of the last look that found it as it is here
  * @value: by &enum apf_guest_attr, AGE_MSEC unused
  * @told: what user space was told of last
@@ -25,6 +27,7 @@ struct apf_host_vm;
 struct apf_host_report {
 	raw_spinlock_t lock;
 	bool present;
+	u64 stored_nsec;
 	u64 seen_nsec;
 	u32 value[__APF_GUEST_A_MAX];
 	struct {
@@ -42,7 +45,7 @@ struct apf_host_report {
 void apf_host_report_init(struct apf_host_report *r);
 void apf_host_report_found(struct apf_host_vm *vm, struct apf_host_report *r,
 			   const struct apf_guest_report *raw, u64 now_nsec);
-void apf_host_report_none(struct apf_host_vm *vm, struct apf_host_report *r);
+void apf_host_report_none(struct apf_host_vm *vm, struct apf_host_report *r, u64 now_nsec);
 bool apf_host_report_get(struct apf_host_report *r, u32 *value);
 void apf_host_report_tell(struct apf_host_vm *vm);
 

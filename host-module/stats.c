@@ -87,10 +87,10 @@ void apf_host_stats_ready(struct apf_host_stats *s, u32 token, u64 now_nsec)
 	}
 
 	f->stat[APF_STAT_READY]++;
-	for (i = 0; i < f->outstanding; i++)
+	for (i = 0; i < f->outstanding && i < APF_HOST_PENDING_MAX; i++)
 		if (s->pending[i].token == token)
 			break;
-	if (i == f->outstanding) {
+	if (i == f->outstanding || i == APF_HOST_PENDING_MAX) {
 		f->stat[APF_STAT_READY_UNKNOWN]++;
 		goto out;
 	}

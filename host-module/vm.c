@@ -140,10 +140,19 @@ static void vm_look_work(struct work_struct *work)
  * apf_host_vm_look() - see that the reports of idle vCPUs are young
  * @vm: the VM
  *
- * The result is there a moment later. Context: any but NMI.
+ * The result is there a moment later; anybody may ask, so not too often.
+ *
+ * Context: process, under apf_host_lock.
  */
 void apf_host_vm_look(struct apf_host_vm *vm)
 {
+	u64 now_nsec = ktime_get_ns();
+
+	lockdep_assert_held(&apf_host_lock);
+
+	if (now_nsec - vm->looked_nsec < LOOK_IDLE_NSEC)
+		return;
+	vm->looked_nsec = now_nsec;
 	queue_work(vm_wq, &vm->look_work);
 }
 
@@ -438,6 +447,8 @@ void apf_host_vm_forget(void)
 /* After the probes: nothing is queued but what gone_work waits for. */
 void apf_host_vm_uninit(void)
 {
+	/* First: a queue being destroyed takes no delayed work, which may be due. */
+	flush_workqueue(vm_wq);
 	destroy_workqueue(vm_wq);
 	WARN_ON(!xa_empty(&vm_ids));
 }

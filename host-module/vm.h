@@ -43,6 +43,7 @@ struct apf_host_vcpu {
  * @unseen: events of vCPUs not in @vcpus yet
  * @grow_work: brings @vcpus up to date after a vCPU was hot-added
  * @look_work: looks at the reports of vCPUs that have not faulted for a while
+ * @looked_nsec: CLOCK_MONOTONIC when @look_work was last queued; paces it
  * @tell_work: tells user space what is new in reports, not too often
  * @gone_work: takes the entry out and, unless @deleted, tells user space
  * @deleted: VM_DEL, not the end of the VM, queued @gone_work
@@ -64,6 +65,7 @@ struct apf_host_vm {
 	atomic64_t unseen;
 	struct work_struct grow_work;
 	struct work_struct look_work;
+	u64 looked_nsec;
 	struct delayed_work tell_work;
 	struct work_struct gone_work;
 	bool deleted;

@@ -10,7 +10,7 @@ from apflab.trace import Trace, async_latencies, call_lengths, log2_histogram, t
 
 # Twice as much as the limit leaves, so that about every second touch swaps.
 LOAD = "-f 4 -w 1 -m 220 -t 0"
-OURS = ["kvm_arch_async_page_not_present", "kvm_arch_destroy_vm", "kvm_can_do_async_pf",
+OURS = ["kvm_arch_async_page_not_present", "kvm_can_do_async_pf",
         "kvm_clear_async_pf_completion_queue", "kvm_faultin_pfn"]
 
 
@@ -203,6 +203,25 @@ def test_guest_without_apf_halts_only_when_allowed(nl, vm):
     assert after["REFUSED"] > before["REFUSED"]
 
 
+def test_vcpu_added_while_another_waits(nl, vm):
+    guest = vm("grows", vcpus=2, vcpus_now=1, workload=LOAD)
+    vm_id = nl.add(guest.pid)
+    nl.set(vm_id, PV)
+    nl.host.wait_for(lambda: nl.vcpus(vm_id)[0]["STATS"]["READY"] > 20, 30, "swap-ins")
+    before = nl.vcpus(vm_id)
+    assert len(before) == 1
+    nl.host.run(f"virsh -q setvcpus {guest.name} 2 --live", timeout=60)
+    nl.host.wait_for(lambda: len(nl.vcpus(vm_id)) == 2, 20, "the second vCPU")
+    after = nl.vcpus(vm_id)
+    assert [v["STATE"] for v in after] == [PV, PV], "a new vCPU gets the gate of the VM"
+    assert after[1]["VCPU_ID"] != after[0]["VCPU_ID"]
+    # KVM resets what it creates; that is no business of the vCPU that runs
+    assert after[0]["STATS"]["DROPPED"] == before[0]["STATS"]["DROPPED"]
+    s = after[0]["STATS"]
+    assert s["NOT_PRESENT"] == s["READY"] - s["READY_UNKNOWN"] + s["DROPPED"] + after[0]["OUTSTANDING"]
+    nl.set(vm_id, OFF, vcpus=[1])
+
+
 def test_nested_guard(nl, vm):
     guest = vm("nests", vcpus=1, workload=None)
     loaded = guest.run("for m in $(cat /modules/nested); do insmod /modules/$m 2>/dev/null; done; ls /dev/kvm", timeout=60)
@@ -364,9 +383,13 @@ def test_unload_and_reload_under_load(nl, loaded_vm):
         time.sleep(1.5)
         nl.unload()
         assert nl.probes() == []
+        assert "kvm_arch_destroy_vm" not in nl.host.read("/sys/kernel/tracing/enabled_functions")
         time.sleep(0.5)
         nl.load()
         assert set(OURS) <= set(nl.probes())
+        assert "kvm_arch_destroy_vm" in nl.host.read("/sys/kernel/tracing/enabled_functions")
+        # what keeps our pointers good cannot be switched off under us
+        assert nl.host.run("sysctl -q kernel.ftrace_enabled=0", check=False).rc != 0
     before = loaded_vm.sample()["touches"]
     nl.host.wait_for(lambda: loaded_vm.sample()["touches"] > before + 100, 30, "the guest working on")
     assert nl.dump("VM_GET") == [], "a module just loaded knows no VM"

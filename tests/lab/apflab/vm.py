@@ -18,7 +18,7 @@ DOMAIN = """<domain type='kvm'>
   <uuid>{uuid}</uuid>
   <memory unit='MiB'>{memory_mib}</memory>
   {memtune}
-  <vcpu>{vcpus}</vcpu>
+  <vcpu current='{vcpus_now}'>{vcpus}</vcpu>
   {metadata}
   <os>
     <type arch='x86_64' machine='{machine}'>hvm</type>
@@ -59,7 +59,7 @@ class VM:
 
     def __init__(self, host, name="vm1", vcpus=1, memory_mib=512, limit_mib=200,
                  workload="-f 4 -w 4 -m 160 -t 0", cpu="host-passthrough", cmdline="", insmod=None,
-                 persistent=False, metadata="", machine="pc", uuid=None):
+                 persistent=False, vcpus_now=None, metadata="", machine="pc", uuid=None):
         self.host = host
         self.name = name
         self.uuid = uuid or str(uuidlib.uuid4())
@@ -74,7 +74,7 @@ class VM:
             words.append(cmdline)
         memtune = f"<memtune><hard_limit unit='MiB'>{limit_mib}</hard_limit></memtune>" if limit_mib else ""
         self.xml = DOMAIN.format(
-            name=escape(name), uuid=self.uuid, memory_mib=memory_mib, memtune=memtune, vcpus=vcpus,
+            name=escape(name), uuid=self.uuid, memory_mib=memory_mib, memtune=memtune, vcpus=vcpus, vcpus_now=vcpus_now or vcpus,
             metadata=f"<metadata>{metadata}</metadata>" if metadata else "", machine=machine, kernel=KERNEL,
             initrd=INITRD, cmdline=escape(" ".join(words)), cpu=cpu_xml(cpu))
         self._pid = None
