@@ -63,7 +63,8 @@ void apf_report_attach(u64 msr)
 	struct apf_vcpu *v = this_cpu_ptr(&apf_vcpu);
 	struct apf_guest_report *r;
 
-	if (v->report || !(msr & KVM_ASYNC_PF_ENABLED))
+	/* By its address: a CPU may come online with its emergency node still in use. */
+	if (v->report || !(msr & ~0x3fULL))
 		return;
 	r = report_at(msr);
 	/* A CPU that came online after the load; the table works there without a report. */

@@ -23,7 +23,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    exit_on_signals()
+    # a SystemExit would only fail the test it hits
+    exit_on_signals(lambda status: pytest.exit.Exception(f"ended by signal {status - 128}", status))
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -42,10 +42,10 @@ def _close_all():
         host.close(collect=False)
 
 
-def exit_on_signals():
+def exit_on_signals(end=SystemExit):
     """Turn SIGTERM and SIGHUP into an ordinary exit, so that logs are kept and VMs closed."""
     def leave(number, _frame):
-        raise SystemExit(128 + number)
+        raise end(128 + number)
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, leave)
