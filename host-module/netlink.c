@@ -87,6 +87,20 @@ static int check_reason(const struct genl_info *info)
 	return refuse(info->extack, attr, -EINVAL);
 }
 
+/* What VM_SET and VCPU_SET have in common. */
+static int get_change(const struct genl_info *info, u32 *ret_state)
+{
+	int ret;
+
+	ret = need(info, APF_A_STATE);
+	if (ret)
+		return ret;
+	ret = get_state(info, ret_state);
+	if (ret)
+		return ret;
+	return check_reason(info);
+}
+
 /* Under apf_host_lock, which keeps *ret_vm. */
 static int get_vm(const struct genl_info *info, struct apf_host_vm **ret_vm)
 {
@@ -437,13 +451,7 @@ static int do_vm_set(struct sk_buff *req, struct genl_info *info)
 	u32 state;
 	int ret;
 
-	ret = need(info, APF_A_STATE);
-	if (ret)
-		return ret;
-	ret = get_state(info, &state);
-	if (ret)
-		return ret;
-	ret = check_reason(info);
+	ret = get_change(info, &state);
 	if (ret)
 		return ret;
 
@@ -466,16 +474,10 @@ static int do_vcpu_set(struct sk_buff *req, struct genl_info *info)
 	u32 state, vcpus;
 	int ret;
 
-	ret = need(info, APF_A_STATE);
+	ret = get_change(info, &state);
 	if (ret)
 		return ret;
 	ret = need(info, APF_A_VCPU_INDEX);
-	if (ret)
-		return ret;
-	ret = get_state(info, &state);
-	if (ret)
-		return ret;
-	ret = check_reason(info);
 	if (ret)
 		return ret;
 

@@ -369,6 +369,16 @@ def test_refused_with_one_line_and_nothing_changed(vm, kwargs, text):
     assert sh(guest, "cat /sys/kernel/tracing/enabled_functions").strip() == ""
 
 
+def test_refused_where_there_is_no_kvm(host, nl):
+    """The host itself: no KVM guest under software emulation, one with hardware virtualisation."""
+    is_guest = host.run("systemd-detect-virt", check=False).stdout.strip() == "kvm"
+    refused = host.run("insmod /lib/modules/$(uname -r)/updates/apf_guest.ko", check=False).rc != 0
+    log = [x for x in host.dmesg().splitlines() if "apf_guest: " in x]
+    assert any("this is not a KVM guest, not loading" in x for x in log) == (not is_guest)
+    assert refused or is_guest
+    host.run("rmmod apf_guest", check=is_guest and not refused)
+
+
 def test_refused_without_ftrace(vm):
     guest = vm("noftrace", workload=None)
     sh(guest, "echo 0 >/proc/sys/kernel/ftrace_enabled")

@@ -414,6 +414,22 @@ def test_a_lie_closes_the_gate_of_the_liar_alone(nl, guest, without_module):
     asynchronous(guest)
 
 
+def test_a_pad_in_use_is_left_alone(guest, without_module):
+    pad = Pad(guest, without_module[1][1])
+    theirs = b"theirs" + bytes(50)
+    try:
+        pad.write(theirs)
+        rc, out = guest.vm.run("insmod /modules/apf_guest.ko", timeout=PATIENCE_SEC)
+        assert rc != 0
+        _, out = guest.vm.run("dmesg | grep 'apf_guest: ' | tail -1", timeout=PATIENCE_SEC)
+        assert "CPU 1: somebody uses the padding of the APF data area, not loading" in out
+        assert pad.read() == theirs
+        assert guest.props()["GuestModule"] == "absent"
+        asynchronous(guest)
+    finally:
+        pad.write(bytes(56))
+
+
 def test_nothing_of_ours_in_the_kernel_log(host, guest):
     """Last in this file: what all of the above left behind."""
     bad = ("BUG:", "WARNING:", "Oops", "Call Trace", "hung task", "blocked for more than")
