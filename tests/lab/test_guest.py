@@ -325,7 +325,8 @@ def test_tracing_cannot_be_switched_off_under_it(loaded):
 
 
 def test_save_and_restore_with_faults_outstanding(host, nl):
-    with VM(host, "saved", vcpus=2, workload=LOAD, insmod=f"apf_guest rescue_ms={RESCUE_MS}") as vm:
+    # little of it swapped out: the save reads it back, 5 ms a piece
+    with VM(host, "saved", vcpus=2, workload="-f 4 -w 1 -m 150 -t 0", insmod=f"apf_guest rescue_ms={RESCUE_MS}") as vm:
         vm.wait_ready()
         watch(nl, vm)
         until(vm, lambda: figures(vm)["waits"] > 50, "faults")
