@@ -101,7 +101,7 @@ def nobody_stuck(guest, timeout=60):
                 "echo ${t##*/} $(sed -n 's/^voluntary_ctxt_switches:.//p;s/^nonvoluntary_ctxt_switches:.//p' $t/status); done")
 
     def read():
-        rows = (line.split() for line in sh(guest, switches).splitlines() if line)
+        rows = (line.split() for line in sh(guest, switches, timeout).splitlines() if line)
         return {row[0]: row[1:] for row in rows}
 
     before = read()
@@ -325,8 +325,8 @@ def test_tracing_cannot_be_switched_off_under_it(loaded):
 
 
 def test_save_and_restore_with_faults_outstanding(host, nl):
-    # little of it swapped out: the save reads it back, 5 ms a piece
-    with VM(host, "saved", vcpus=2, workload="-f 4 -w 1 -m 150 -t 0", insmod=f"apf_guest rescue_ms={RESCUE_MS}") as vm:
+    # not more of it swapped out than is needed to fault: the save reads it back, 5 ms a piece
+    with VM(host, "saved", vcpus=2, workload="-f 4 -w 1 -m 195 -t 0", insmod=f"apf_guest rescue_ms={RESCUE_MS}") as vm:
         vm.wait_ready()
         watch(nl, vm)
         until(vm, lambda: figures(vm)["waits"] > 50, "faults")
@@ -336,11 +336,12 @@ def test_save_and_restore_with_faults_outstanding(host, nl):
                  "rm -f /run/lab/saved.img", timeout=300)
         vm._pid = int(host.read("/run/libvirt/qemu/saved.pid"))
         watch(nl, vm)
-        nobody_stuck(vm)
+        # all of it is cold now, the agent's shell included
+        nobody_stuck(vm, 240)
         now = figures(vm)
         assert now["sleepers"] <= 4
         waits = now["waits"]
-        until(vm, lambda: figures(vm)["waits"] > waits + 10, "faults after the restore", 30)
+        until(vm, lambda: figures(vm)["waits"] > waits + 10, "faults after the restore", 120)
 
 
 def test_guest_reboots(host, nl):
