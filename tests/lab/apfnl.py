@@ -8,7 +8,7 @@ from the ABI header, so that what the header says is what is tested.
   apfnl.py CALL...   each CALL a JSON object {"cmd": NAME, ...}; prints a list
                      with one result each: {"reply": [...]} or
                      {"errno": NAME, "text": extack, "attr": offset}
-  fields of a CALL: "attrs" [[name, value], ...], "dump" true, "flags" int,
+  fields of a CALL: "attrs" [[name, value], ...], "dump" true,
                     "vm_pid" PID (its KVM descriptor becomes VM_FD),
                     "raw" hex bytes in place of the attributes
   "cmd" CLOCK asks nobody and replies with CLOCK_MONOTONIC in seconds
@@ -25,9 +25,9 @@ import sys
 import time
 
 HEADER = os.environ.get("APF_HEADER", os.path.join(os.path.dirname(os.path.abspath(__file__)), "apf_host.h"))
-NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP, NLM_F_EXCL = 1, 4, 0x300, 0x200
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 1, 4, 0x300
 NLMSG_ERROR, NLMSG_DONE = 2, 3
-SOL_NETLINK, NETLINK_EXT_ACK, NETLINK_ADD_MEMBERSHIP, NETLINK_CAP_ACK = 270, 11, 1, 10
+SOL_NETLINK, NETLINK_EXT_ACK, NETLINK_ADD_MEMBERSHIP = 270, 11, 1
 GENL_ID_CTRL, CTRL_CMD_GETFAMILY = 16, 3
 
 
@@ -121,9 +121,9 @@ class Link:
             g = dict(attrs_of(group))
             self.groups[g[1].rstrip(b"\0").decode()] = struct.unpack("I", g[2])[0]
 
-    def request(self, family, cmd, payload, flags=0, dump=False, raw=False):
+    def request(self, family, cmd, payload, dump=False, raw=False):
         self.seq += 1
-        flags |= NLM_F_REQUEST | (NLM_F_DUMP if dump else NLM_F_ACK)
+        flags = NLM_F_REQUEST | (NLM_F_DUMP if dump else NLM_F_ACK)
         body = struct.pack("BBH", cmd, 1, 0) + payload
         self.sock.send(struct.pack("IHHII", 16 + len(body), family, flags, self.seq, 0) + body)
         replies = []
@@ -165,7 +165,7 @@ class Link:
             payload += encode(name, value)
         try:
             cmd = CMD.get("APF_CMD_" + str(call["cmd"]), call["cmd"])
-            return {"reply": self.request(self.family, cmd, payload, call.get("flags", 0), call.get("dump", False))}
+            return {"reply": self.request(self.family, cmd, payload, call.get("dump", False))}
         except Refused as e:
             # one number, two names: the kernel's is EOPNOTSUPP
             name = "EOPNOTSUPP" if e.number == errno.EOPNOTSUPP else errno.errorcode.get(e.number, e.number)
