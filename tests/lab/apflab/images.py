@@ -40,6 +40,7 @@ linux-image-amd64 linux-headers-amd64 gcc libc6-dev make perl
 meson ninja-build pkg-config libsystemd-dev libvirt-dev libnl-3-dev libnl-genl-3-dev
 libjson-c-dev libncurses-dev libmicrohttpd-dev libcmocka-dev
 busybox-static libnl-utils python3-minimal python3-dbus strace tmux
+cockpit-ws cockpit-bridge cockpit-system
 """.split()
 
 # Work that only delays a boot of a throw-away host. The serial console keeps its getty.
@@ -56,6 +57,7 @@ systemd-machine-id-commit.service keyboard-setup.service console-setup.service
 dm-event.socket lvm2-monitor.service lvm2-lvmpolld.socket iscsid.socket
 systemd-boot-random-seed.service systemd-hibernate-clear.service
 systemd-tpm2-setup.service systemd-tpm2-setup-early.service systemd-pcrmachine.service
+cockpit.socket
 """.split()
 
 FILES = {

@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape
 
 from .console import Shell, ShellClosed
 from .errors import LabError, Timeout, VMDied
+from .host import PATIENT
 
 KERNEL = "/boot/vmlinux-l2"
 INITRD = "/var/lib/lab/l2-initrd"
@@ -65,7 +66,7 @@ class VM:
         self.uuid = uuid or str(uuidlib.uuid4())
         self.workload = workload
         self.persistent = persistent
-        words = ["console=ttyS0", "quiet", "panic=-1", "mitigations=off", "audit=0"]
+        words = ["console=ttyS0", "quiet", "panic=-1", "mitigations=off", "audit=0", PATIENT]
         if workload:
             words.append(f'apf.run="{workload}"')
         if insmod:
