@@ -58,6 +58,13 @@ const struct verb verbs[] = {
 	  "One line for each change of a gate, alarm of a guest, VM that comes or goes, and\n"
 	  "change of apfd, apf_host or libvirt. With VMs given, of VMs only those are\n"
 	  "shown. Goes on when apfd is restarted; ends with Ctrl-C." },
+	{ "metrics",
+	  {},
+	  0,
+	  verb_metrics,
+	  "Print all figures as OpenMetrics text",
+	  "For scripts, and for whoever has no apf-exporter(8) running, which serves the\n"
+	  "same over HTTP." },
 	{ "__tables", {}, 0, verb_complete_tables, NULL, NULL },
 	{ "__vms", {}, 0, verb_complete_vms, NULL, NULL },
 };

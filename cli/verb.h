@@ -109,6 +109,7 @@ int verb_disable(struct apfctl *ctl);
 int verb_set(struct apfctl *ctl);
 int verb_top(struct apfctl *ctl);
 int verb_monitor(struct apfctl *ctl);
+int verb_metrics(struct apfctl *ctl);
 int verb_complete_tables(struct apfctl *ctl);
 int verb_complete_vms(struct apfctl *ctl);
 

@@ -37,7 +37,8 @@ def bash_complete(scripts, shell_environment):
 
 
 def test_bash_verbs_and_options(bash_complete):
-    assert bash_complete('') == ['list', 'status', 'enable', 'disable', 'set', 'top', 'monitor']
+    assert bash_complete('') == ['list', 'status', 'enable', 'disable', 'set', 'top', 'monitor',
+                                 'metrics']
     assert bash_complete('st') == ['status']
     assert bash_complete('--v') == ['--version', '--vcpu']
     assert bash_complete('list', '--') == ['--help', '--version', '--no-ask-password', '--json']
@@ -79,7 +80,7 @@ def test_fish(scripts, shell_environment, apfd, tmp_path):
         return [row.split('\t')[0] for row in result.stdout.splitlines()]
 
     assert sorted(complete('apfctl ')) == sorted(['list', 'status', 'enable', 'disable', 'set',
-                                                  'top', 'monitor'])
+                                                  'top', 'monitor', 'metrics'])
     assert complete('apfctl status ') == ['web1', 'web2']
     assert complete('apfctl status web1 ') == []
     assert complete('apfctl monitor web1 web2 ') == ['web1', 'web2']

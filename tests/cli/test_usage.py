@@ -3,7 +3,7 @@
 
 import pytest
 
-VERBS = ['list', 'status', 'enable', 'disable', 'set', 'top', 'monitor']
+VERBS = ['list', 'status', 'enable', 'disable', 'set', 'top', 'monitor', 'metrics']
 
 
 def test_help(run):
