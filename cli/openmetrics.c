@@ -454,7 +454,8 @@ static void print_family_head(const struct out *o, const struct family *f)
 }
 
 /* Name and UUID of @vm as labels; NULL without memory. */
-static char *labels_new(const struct openmetrics *data, const struct vm *vm, const struct vcpu *vcpu)
+static char *labels_new(const struct openmetrics *data, const struct vm *vm,
+			const struct vcpu *vcpu)
 {
 	_cleanup_free_ char *cut = strndup(vm->name, OPENMETRICS_NAME_MAX);
 	_cleanup_free_ char *printable = NULL, *name = NULL, *uuid = NULL;
