@@ -153,6 +153,9 @@ static void on_module_event(const struct genl_event *e, void *userdata)
 	case APF_EVENT_REPORT_GONE:
 		vm_guest_event(vm, e);
 		vm_bus_guest_event(vm, e);
+		/* What a guest must be protected from does not wait for the tick. */
+		if (e->type == APF_EVENT_POOL_TAKEN || e->type == APF_EVENT_POOL_EXHAUSTED)
+			governor_run(vm, clock_usec(CLOCK_MONOTONIC));
 		break;
 	default:
 		break;
@@ -202,6 +205,7 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct manager *m = userdata;
 	bool watched = false;
+	uint64_t now_usec;
 	struct vm *vm;
 	int r;
 
@@ -211,8 +215,11 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata)
 	}
 	if (watched)
 		read_module(m);
-	TAILQ_FOREACH(vm, &m->vms, list)
+	now_usec = clock_usec(CLOCK_MONOTONIC);
+	TAILQ_FOREACH(vm, &m->vms, list) {
+		governor_run(vm, now_usec);
 		vm_bus_publish(vm);
+	}
 
 	r = sd_event_source_set_time_relative(s, TICK_USEC);
 	if (r < 0)
@@ -400,6 +407,7 @@ int manager_new(sd_event *event, const struct manager_options *options, struct m
 	m->pid_dir = strdup(options->pid_dir);
 	m->pid_dir_given = options->pid_dir_given;
 	m->proc_root = strdup(options->proc_root);
+	policy_params_init(&m->policy);
 	if (!m->uri || !m->pid_dir || !m->proc_root)
 		return -ENOMEM;
 

@@ -8,6 +8,7 @@
 #include <systemd/sd-event.h>
 
 #include "genl.h"
+#include "policy.h"
 #include "polkit.h"
 #include "virt.h"
 #include "vm.h"
@@ -38,6 +39,8 @@ TAILQ_HEAD(vm_list, vm);
  * @tick_source: once a second while there are VMs
  * @name_source: the latest time to appear on the bus
  * @name_asked: the bus name was asked for
+ * @policy: thresholds
+ * @dry_run: decisions are told but not carried out
  * @dump_failed: the last tick could not read the module; logged once
  * @vms_max_logged: likewise for too many VMs
  */
@@ -53,6 +56,8 @@ struct manager {
 	sd_event_source *tick_source;
 	sd_event_source *name_source;
 	bool name_asked;
+	struct policy_params policy;
+	bool dry_run;
 	bool dump_failed;
 	bool vms_max_logged;
 	char *uri;

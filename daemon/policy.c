@@ -426,6 +426,14 @@ bool policy_decide(const struct policy_params *p, enum policy_mode mode,
 	return true;
 }
 
+bool policy_is_settled(const struct policy_vcpu *v)
+{
+	if (v->rule == POLICY_RULE_MODE)
+		return true;
+	return v->state == APF_STATE_OFF &&
+	       (v->rule == POLICY_RULE_CALM || v->rule == POLICY_RULE_FAST_SWAP);
+}
+
 /* ---- in words ---- */
 
 /* "12.3 % of the time waiting for pages (limit 5 %), 120 swap-ins/s (limit 200)", what is known. */

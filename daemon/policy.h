@@ -194,6 +194,9 @@ void policy_found(struct policy_vcpu *v, enum apf_state state, uint64_t now_usec
 bool policy_decide(const struct policy_params *p, enum policy_mode mode,
 		   const struct policy_figures *f, uint64_t now_usec, struct policy_vcpu *v);
 
+/* policy_is_settled: as long as figures stay zero, calls change nothing. */
+bool policy_is_settled(const struct policy_vcpu *v);
+
 enum { POLICY_REASON_MAX = 256 };
 
 /* policy_reason: v->rule as of the last call in words, with figures and thresholds. */

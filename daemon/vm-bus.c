@@ -2,6 +2,7 @@
 #include "vm-bus.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stddef.h>
 #include <systemd/sd-bus.h>
 
@@ -80,6 +81,18 @@ static int append_guest(sd_bus_message *m, const uint32_t *value, bool with_age)
 	for (int i = 0; r >= 0 && value && i <= APF_GUEST_A_MAX; i++)
 		if (guest_names[i] && (with_age || i != APF_GUEST_A_AGE_MSEC))
 			r = sd_bus_message_append(m, "{su}", guest_names[i], value[i]);
+	return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+/* As a dictionary, without what is not known. */
+static int append_figures(sd_bus_message *m, const struct policy_figures *f)
+{
+	int r;
+
+	r = sd_bus_message_open_container(m, 'a', "{sd}");
+	for (size_t i = 0; r >= 0 && i <= POLICY_FIGURE_MAX; i++)
+		if (!isnan(f->value[i]))
+			r = sd_bus_message_append(m, "{sd}", policy_figure_names[i], f->value[i]);
 	return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
@@ -269,6 +282,49 @@ void vm_bus_gate_changed(struct vm *vm, const struct genl_event *e)
 		log_errno(LOG_DEBUG, r, "Cannot announce a gate of VM %s, ignoring", vm->name);
 }
 
+void vm_bus_gate_changing(struct vm *vm, enum apf_state state, const uint32_t *indices,
+			  size_t n_indices, const char *reason)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	int r;
+
+	r = sd_bus_message_new_signal(vm->manager->bus, &m, vm->path, VM_INTERFACE, "GateChanging");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "s", vm_state_to_string((enum vm_state)state));
+	if (r >= 0)
+		r = sd_bus_message_append_array(m, 'u', indices, n_indices * sizeof(indices[0]));
+	if (r >= 0)
+		r = sd_bus_message_append(m, "s", reason);
+	if (r >= 0)
+		r = sd_bus_send(vm->manager->bus, m, NULL);
+	if (r < 0)
+		log_errno(LOG_DEBUG, r, "Cannot announce a gate of VM %s, ignoring", vm->name);
+}
+
+void vm_bus_decided(struct vm *vm, enum apf_state state, const uint32_t *indices, size_t n_indices,
+		    enum policy_rule rule, const char *reason, const struct policy_figures *f,
+		    bool dry_run)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	int r;
+
+	r = sd_bus_message_new_signal(vm->manager->bus, &m, vm->path, VM_INTERFACE, "Decided");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "s", vm_state_to_string((enum vm_state)state));
+	if (r >= 0)
+		r = sd_bus_message_append_array(m, 'u', indices, n_indices * sizeof(indices[0]));
+	if (r >= 0)
+		r = sd_bus_message_append(m, "ss", policy_rule_to_string(rule), reason);
+	if (r >= 0)
+		r = append_figures(m, f);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "b", (int)dry_run);
+	if (r >= 0)
+		r = sd_bus_send(vm->manager->bus, m, NULL);
+	if (r < 0)
+		log_errno(LOG_DEBUG, r, "Cannot announce a decision on VM %s, ignoring", vm->name);
+}
+
 void vm_bus_guest_event(struct vm *vm, const struct genl_event *e)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
@@ -287,6 +343,13 @@ void vm_bus_guest_event(struct vm *vm, const struct genl_event *e)
 }
 
 /* ---- methods ---- */
+
+#define CHECK(call)               \
+	do {                      \
+		r = (call);       \
+		if (r < 0)        \
+			return r; \
+	} while (0)
 
 static int no_module_or_not_watched(const struct vm *vm, sd_bus_error *error)
 {
@@ -309,13 +372,6 @@ static int append_vcpu(sd_bus_message *m, const struct genl_vcpu *vcpu)
 	static const char *const hist_names[] = { "AsyncHistogram", "SyncHistogram" };
 	const uint64_t *hists[] = { vcpu->totals.hist_async, vcpu->totals.hist_sync };
 	int r;
-
-#define CHECK(call)               \
-	do {                      \
-		r = (call);       \
-		if (r < 0)        \
-			return r; \
-	} while (0)
 
 	CHECK(sd_bus_message_open_container(m, 'a', "{sv}"));
 	CHECK(sd_bus_message_append(m, "{sv}", "Index", "u", vcpu->index));
@@ -350,8 +406,62 @@ static int append_vcpu(sd_bus_message *m, const struct genl_vcpu *vcpu)
 		CHECK(sd_bus_message_close_container(m));
 	}
 	return sd_bus_message_close_container(m);
-#undef CHECK
 }
+
+/* "Inputs" and their dictionary, as an entry of one. */
+static int append_inputs(sd_bus_message *m, const struct policy_figures *f)
+{
+	int r;
+
+	CHECK(sd_bus_message_open_container(m, 'e', "sv"));
+	CHECK(sd_bus_message_append(m, "s", "Inputs"));
+	CHECK(sd_bus_message_open_container(m, 'v', "a{sd}"));
+	CHECK(append_figures(m, f));
+	CHECK(sd_bus_message_close_container(m));
+	return sd_bus_message_close_container(m);
+}
+
+static int append_explanation(sd_bus_message *m, const struct vm *vm, const struct governor_vcpu *v)
+{
+	char reason[POLICY_REASON_MAX];
+	int r;
+
+	governor_reason(vm, v, reason);
+	CHECK(sd_bus_message_open_container(m, 'a', "{sv}"));
+	CHECK(sd_bus_message_append(m, "{sv}", "Index", "u", v->index));
+	CHECK(sd_bus_message_append(m, "{sv}", "Mode", "s",
+				    policy_mode_to_string(governor_mode(vm, v->index))));
+	CHECK(sd_bus_message_append(m, "{sv}", "State", "s",
+				    vm_state_to_string((enum vm_state)v->policy.state)));
+	CHECK(sd_bus_message_append(m, "{sv}", "Since", "t", v->since_usec));
+	CHECK(sd_bus_message_append(m, "{sv}", "Rule", "s", policy_rule_to_string(v->policy.rule)));
+	CHECK(sd_bus_message_append(m, "{sv}", "Reason", "s", reason));
+	CHECK(append_inputs(m, &v->figures));
+	return sd_bus_message_close_container(m);
+}
+
+static int append_decision(sd_bus_message *m, const struct governor_decision *d)
+{
+	int r;
+
+	CHECK(sd_bus_message_open_container(m, 'a', "{sv}"));
+	CHECK(sd_bus_message_append(m, "{sv}", "Time", "t", d->time_usec));
+	CHECK(sd_bus_message_open_container(m, 'e', "sv"));
+	CHECK(sd_bus_message_append(m, "s", "VCPUs"));
+	CHECK(sd_bus_message_open_container(m, 'v', "au"));
+	CHECK(sd_bus_message_append_array(m, 'u', d->indices,
+					  d->n_indices * sizeof(d->indices[0])));
+	CHECK(sd_bus_message_close_container(m));
+	CHECK(sd_bus_message_close_container(m));
+	CHECK(sd_bus_message_append(m, "{sv}", "State", "s",
+				    vm_state_to_string((enum vm_state)d->state)));
+	CHECK(sd_bus_message_append(m, "{sv}", "Rule", "s", policy_rule_to_string(d->rule)));
+	CHECK(sd_bus_message_append(m, "{sv}", "Reason", "s", d->reason));
+	CHECK(append_inputs(m, &d->figures));
+	CHECK(sd_bus_message_append(m, "{sv}", "DryRun", "b", (int)d->dry_run));
+	return sd_bus_message_close_container(m);
+}
+#undef CHECK
 
 static int method_get_vcpus(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
@@ -369,6 +479,45 @@ static int method_get_vcpus(sd_bus_message *message, void *userdata, sd_bus_erro
 	/* As last read, at most a second ago: callers cannot make us ask the module. */
 	for (size_t i = 0; r >= 0 && i < vm->n_vcpus; i++)
 		r = append_vcpu(reply, &vm->vcpus[i]);
+	if (r >= 0)
+		r = sd_bus_message_close_container(reply);
+	if (r < 0)
+		return r;
+	return sd_bus_send(NULL, reply, NULL);
+}
+
+static int method_explain(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	const struct vm *vm = userdata;
+	int r;
+
+	r = no_module_or_not_watched(vm, error);
+	if (r < 0)
+		return r;
+	r = sd_bus_message_new_method_return(message, &reply);
+	if (r >= 0)
+		r = sd_bus_message_open_container(reply, 'a', "a{sv}");
+	for (size_t i = 0; r >= 0 && i < vm->governor.n_vcpus; i++)
+		r = append_explanation(reply, vm, &vm->governor.vcpus[i]);
+	if (r >= 0)
+		r = sd_bus_message_close_container(reply);
+	if (r < 0)
+		return r;
+	return sd_bus_send(NULL, reply, NULL);
+}
+
+static int method_history(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	const struct vm *vm = userdata;
+	int r;
+
+	r = sd_bus_message_new_method_return(message, &reply);
+	if (r >= 0)
+		r = sd_bus_message_open_container(reply, 'a', "a{sv}");
+	for (size_t i = 0; r >= 0 && i < vm->governor.n_history; i++)
+		r = append_decision(reply, governor_decision_at(&vm->governor, i));
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
 	if (r < 0)
@@ -424,14 +573,17 @@ static int change_allowed(sd_bus_message *request, uid_t uid, void *userdata, sd
 		return r;
 
 	snprintf(reason, sizeof(reason), "asked by user %u over D-Bus", (unsigned int)uid);
+	vm_bus_gate_changing(vm, c->state, c->indices, c->n_indices, reason);
 	r = action_set_state(c->manager->genl, vm->module_id, c->state, c->indices, c->n_indices,
 			     reason, text);
 	if (r < 0)
 		return change_failed(vm, r, text, error);
 
+	/* What a person wants, the policy does not change. */
+	governor_set_mode(vm, policy_mode_of_state(c->state), c->indices, c->n_indices);
+	governor_found(vm, c->state, c->indices, c->n_indices);
 	/* Who asks next shall see it; the module's own notification comes a little later. */
-	if (c->n_indices == 0)
-		vm->gate = c->state;
+	vm_gate_set(vm, c->state, c->indices, c->n_indices);
 	r = vm_read_vcpus(vm);
 	if (r < 0)
 		log_errno(LOG_DEBUG, r, "Cannot read the vCPUs of VM %s, ignoring", vm->name);
@@ -509,6 +661,17 @@ static const sd_bus_vtable vm_vtable[] = {
 	SD_BUS_METHOD_WITH_ARGS("GetVCPUs",
 		SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", vcpus),
 		method_get_vcpus, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Explain",
+		SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", vcpus),
+		method_explain, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("History",
+		SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", decisions),
+		method_history, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_SIGNAL_WITH_ARGS("Decided",
+		SD_BUS_ARGS("s", state, "au", vcpus, "s", rule, "s", reason, "a{sd}", inputs,
+			    "b", dry_run), 0),
+	SD_BUS_SIGNAL_WITH_ARGS("GateChanging",
+		SD_BUS_ARGS("s", state, "au", vcpus, "s", reason), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("GateChanged",
 		SD_BUS_ARGS("s", state, "au", vcpus, "i", pid, "s", comm, "s", reason), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("GuestEvent",

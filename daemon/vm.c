@@ -127,6 +127,7 @@ struct vm *vm_free(struct vm *vm)
 		return NULL;
 	forget_process(vm);
 	sd_event_source_disable_unref(vm->retry_source);
+	governor_done(&vm->governor);
 	free(vm->vcpus);
 	free(vm->name);
 	free(vm);
@@ -371,8 +372,12 @@ void vm_attach(struct vm *vm)
 int vm_update_vcpus(struct vm *vm, const struct genl_vcpu *vcpus, size_t n, uint64_t at_usec)
 {
 	struct stats_totals totals = { .at_usec = at_usec };
+	uint64_t dt_usec = 0;
 	uint32_t outstanding = 0;
+	int r;
 
+	if (vm->have_sample && n == vm->n_vcpus && at_usec > vm->view.totals.at_usec)
+		dt_usec = at_usec - vm->view.totals.at_usec;
 	if (n != vm->n_vcpus) {
 		struct genl_vcpu *array = NULL;
 
@@ -391,6 +396,8 @@ int vm_update_vcpus(struct vm *vm, const struct genl_vcpu *vcpus, size_t n, uint
 		if (vm->vcpus[i].state != vcpus[i].state)
 			vm->vcpu_states_changed = true;
 		set_paused(vm, &vm->vcpus[i], vcpus[i].paused);
+		if (dt_usec > 0 && vm->governor.n_vcpus == n)
+			governor_sample(vm, i, &vm->vcpus[i], &vcpus[i], dt_usec);
 		vm->vcpus[i] = vcpus[i];
 		stats_add(&totals, &vcpus[i].totals);
 		outstanding += vcpus[i].outstanding;
@@ -399,10 +406,11 @@ int vm_update_vcpus(struct vm *vm, const struct genl_vcpu *vcpus, size_t n, uint
 		(void)stats_update(&vm->view.figures, &vm->view.totals, &totals, (unsigned int)n);
 	vm->view.totals = totals;
 	vm->view.outstanding = outstanding;
+	r = governor_match(vm, !vm->have_sample);
 	vm->have_sample = true;
 	update_state(vm);
 	update_guest(vm);
-	return 0;
+	return r;
 }
 
 int vm_read_vcpus(struct vm *vm)
@@ -435,24 +443,34 @@ int vm_read_vcpus(struct vm *vm)
 	return vm_update_vcpus(vm, vcpus, (size_t)n, clock_usec(CLOCK_MONOTONIC));
 }
 
-void vm_gate_changed(struct vm *vm, const struct genl_event *e)
+void vm_gate_set(struct vm *vm, enum apf_state state, const uint32_t *indices, size_t n_indices)
 {
-	if (e->n_indices == 0) {
-		vm->gate = e->state;
+	if (n_indices == 0) {
+		vm->gate = state;
 		for (size_t i = 0; i < vm->n_vcpus; i++) {
-			if (vm->vcpus[i].state != e->state)
+			if (vm->vcpus[i].state != state)
 				vm->vcpu_states_changed = true;
-			vm->vcpus[i].state = e->state;
+			vm->vcpus[i].state = state;
 		}
 	}
 	/* A vCPU that is newer than the last reading comes with the next. */
-	for (size_t i = 0; i < e->n_indices; i++)
+	for (size_t i = 0; i < n_indices; i++)
 		for (size_t j = 0; j < vm->n_vcpus; j++)
-			if (vm->vcpus[j].index == e->indices[i] && vm->vcpus[j].state != e->state) {
-				vm->vcpus[j].state = e->state;
+			if (vm->vcpus[j].index == indices[i] && vm->vcpus[j].state != state) {
+				vm->vcpus[j].state = state;
 				vm->vcpu_states_changed = true;
 			}
 	update_state(vm);
+}
+
+void vm_gate_changed(struct vm *vm, const struct genl_event *e)
+{
+	bool by_us = e->by_pid == getpid();
+
+	vm_gate_set(vm, e->state, e->indices, e->n_indices);
+	/* Of our own changes the governor knows, and may have decided otherwise since. */
+	if (!by_us)
+		governor_found(vm, e->state, e->indices, e->n_indices);
 	log_vm(LOG_INFO, 0, vm, "VM %s: gate of %s set to %s by %s (PID %d)%s%s", vm->name,
 	       e->n_indices ? "some vCPUs" : "the VM", vm_state_to_string((enum vm_state)e->state),
 	       e->by_comm[0] ? e->by_comm : "?", (int)e->by_pid, e->reason[0] ? ": " : "",
@@ -501,6 +519,7 @@ void vm_guest_event(struct vm *vm, const struct genl_event *e)
 		if (vm->vcpus[i].index == e->indices[0]) {
 			vm->vcpus[i].guest = e->guest;
 			set_paused(vm, &vm->vcpus[i], e->guest.value[APF_GUEST_A_POOL_IN_USE] > 0);
+			governor_pool(vm, e->indices[0], e->guest.value[APF_GUEST_A_POOL_IN_USE]);
 		}
 	update_guest(vm);
 	log_guest_event(vm, e);

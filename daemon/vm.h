@@ -7,6 +7,7 @@
 #include <systemd/sd-event.h>
 
 #include "genl.h"
+#include "governor.h"
 #include "name.h"
 #include "ratelimit.h"
 #include "stats.h"
@@ -87,6 +88,7 @@ struct vm_view {
  * @published: the view that the bus was told last
  * @retries: attempts to watch it that failed in a row
  * @complained: that was logged
+ * @governor: what is decided for its vCPUs
  * @guest_warnings: events of the guest that are bad news, in the log
  * @guest_notices: the others, which must not take the place of those
  */
@@ -113,6 +115,7 @@ struct vm {
 	bool name_changed;
 	struct vm_view view;
 	struct vm_view published;
+	struct governor governor;
 	struct ratelimit guest_warnings;
 	struct ratelimit guest_notices;
 };
@@ -139,6 +142,9 @@ int vm_update_vcpus(struct vm *vm, const struct genl_vcpu *vcpus, size_t n, uint
 
 /* vm_read_vcpus: asks the module for this VM alone, now. 0 or -errno. */
 int vm_read_vcpus(struct vm *vm);
+
+/* vm_gate_set: these gates are now in @state; all of them if there are none. */
+void vm_gate_set(struct vm *vm, enum apf_state state, const uint32_t *indices, size_t n_indices);
 
 /* vm_gate_changed: the module says gates were changed. */
 void vm_gate_changed(struct vm *vm, const struct genl_event *e);
