@@ -12,7 +12,7 @@
  * skipped redirect is a task in the wrong table. The callback calls nothing that is traced.
  * FTRACE_OPS_FL_PERMANENT: while we are in, ftrace_enabled cannot be set to 0, for the same reason.
  *
- * The two go in one after the other; between them APF is off everywhere (see cpu.c), so nobody can
+ * The two do not go in at one instant; meanwhile APF is off everywhere (see cpu.c), so nobody can
  * be put to sleep by the one and waited for by the other.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -25,84 +25,66 @@
 
 #ifdef CONFIG_DYNAMIC_FTRACE_WITH_ARGS
 
-struct hook {
-	struct ftrace_ops ops;
-	void (*from)(u32 token);
-	void (*to)(u32 token);
-	const char *name;
-};
+/* The entry of a function is at most an ENDBR away from its address. */
+#define ENTRY_MAX 16
 
+/*
+ * One ftrace_ops for both: whatever the kernel waits for when it takes one away (every task leaves
+ * the trampoline) is waited for once.
+ */
 static void notrace hook_enter(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
 			       struct ftrace_regs *fregs)
 {
-	struct hook *h = container_of(ops, struct hook, ops);
-
-	apf_ftrace_redirect(fregs, h->to);
+	if (ip - (unsigned long)kvm_async_pf_task_wait_schedule < ENTRY_MAX)
+		apf_ftrace_redirect(fregs, apf_guest_wait_schedule);
+	else
+		apf_ftrace_redirect(fregs, apf_guest_task_wake);
 }
 
-#define HOOK(orig, handler)                                                                        \
-	{                                                                                          \
-		.ops = {                                                                           \
-			.func = hook_enter,                                                        \
-			.flags = FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT,                 \
-		},                                                                                 \
-		.from = orig, .to = handler, .name = #orig                                         \
-	}
-
-static struct hook hooks[] = {
-	HOOK(kvm_async_pf_task_wait_schedule, apf_guest_wait_schedule),
-	HOOK(kvm_async_pf_task_wake, apf_guest_task_wake),
+static struct ftrace_ops hook_ops = {
+	.func = hook_enter,
+	.flags = FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT,
 };
 
-static void hook_del(struct hook *h)
-{
-	WARN_ON(unregister_ftrace_function(&h->ops));
-	ftrace_free_filter(&h->ops);
-}
-
-static int hook_add(struct hook *h)
-{
-	int ret;
-
-	ret = ftrace_set_filter_ip(&h->ops, (unsigned long)h->from, 0, 0);
-	if (ret) {
-		pr_err("%s cannot be traced (%d), not loading\n", h->name, ret);
-		return ret;
-	}
-	ret = register_ftrace_function(&h->ops);
-	if (ret) {
-		pr_err("no ftrace with registers for %s (%d%s), not loading\n", h->name, ret,
-		       ret == -EBUSY ? ": live-patched, or ftrace is disabled" : "");
-		ftrace_free_filter(&h->ops);
-	}
-	return ret;
-}
+static const struct {
+	void (*from)(u32 token);
+	const char *name;
+} hooked[] = {
+	{ kvm_async_pf_task_wait_schedule, "kvm_async_pf_task_wait_schedule" },
+	{ kvm_async_pf_task_wake, "kvm_async_pf_task_wake" },
+};
 
 int apf_hook_init(void)
 {
 	unsigned int i;
 	int ret;
 
-	for (i = 0; i < ARRAY_SIZE(hooks); i++) {
-		ret = hook_add(&hooks[i]);
-		if (ret)
-			goto err_hook;
+	for (i = 0; i < ARRAY_SIZE(hooked); i++) {
+		ret = ftrace_set_filter_ip(&hook_ops, (unsigned long)hooked[i].from, 0, 0);
+		if (ret) {
+			pr_err("%s cannot be traced (%d), not loading\n", hooked[i].name, ret);
+			goto err_filter;
+		}
+	}
+	ret = register_ftrace_function(&hook_ops);
+	if (ret) {
+		pr_err("no ftrace with registers for %s and %s (%d%s), not loading\n",
+		       hooked[0].name, hooked[1].name, ret,
+		       ret == -EBUSY ? ": live-patched, or ftrace is disabled" : "");
+		goto err_filter;
 	}
 	return 0;
 
-err_hook:
-	while (i--)
-		hook_del(&hooks[i]);
+err_filter:
+	ftrace_free_filter(&hook_ops);
 	return ret;
 }
 
 /* Returns when no task is in a trampoline any more; one may still be in ours. */
 void apf_hook_uninit(void)
 {
-	unsigned int i = ARRAY_SIZE(hooks);
-
-	while (i--)
-		hook_del(&hooks[i]);
+	WARN_ON(unregister_ftrace_function(&hook_ops));
+	ftrace_free_filter(&hook_ops);
 }
 
 #else
