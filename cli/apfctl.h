@@ -37,6 +37,8 @@ enum apfctl_exit {
  * @n_args: how many
  * @json: --json was given
  * @ask_password: polkit may ask the user; false after --no-ask-password
+ * @host: where apfd is, as ssh names it; NULL for here
+ * @persistent: --persistent was given
  * @vcpus: union of all --vcpu; empty means the whole VM
  * @interval_usec: --interval
  * @count: --count, 0 for no end
@@ -50,6 +52,8 @@ struct apfctl {
 	size_t n_args;
 	bool json;
 	bool ask_password;
+	const char *host;
+	bool persistent;
 	struct vcpu_list vcpus;
 	uint64_t interval_usec;
 	uint64_t count;
@@ -68,7 +72,16 @@ struct apfctl {
  */
 int apfctl_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Everything said from now on names @host; NULL for none. */
+void apfctl_fail_at(const char *host);
+
+/* Takes the note away, to be freed; NULL if there is none. */
+char *apfctl_fail_take(void);
+
 /* Writes the note, if there is one, to standard error. */
 void apfctl_fail_report(void);
+
+/* Says something beside what was asked for, at once, on standard error. */
+void apfctl_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

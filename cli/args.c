@@ -87,6 +87,15 @@ static int take_option(struct apfctl *ctl, enum option_id id, const char *value)
 	case OPTION_NO_ASK_PASSWORD:
 		ctl->ask_password = false;
 		break;
+	case OPTION_PERSISTENT:
+		ctl->persistent = true;
+		break;
+	case OPTION_HOST:
+		if (value[0] == '\0')
+			return refuse_value(id, value, "is no host");
+		ctl->host = value;
+		apfctl_fail_at(value);
+		break;
 	case OPTION_VCPU:
 		r = vcpu_list_parse(value, &ctl->vcpus, &error);
 		if (r == -EINVAL) {
@@ -231,6 +240,8 @@ static void fill_options(struct option long_options[static _OPTION_MAX + 1],
 		};
 		if (options[id].short_name)
 			*short_options++ = options[id].short_name;
+		if (options[id].short_name && options[id].arg)
+			*short_options++ = ':';
 	}
 	long_options[_OPTION_MAX] = (struct option){};
 	*short_options = '\0';

@@ -29,6 +29,10 @@ static const struct bus_failure failures[] = {
 	{ "org.apfd.Error.NoSuchVM", APFCTL_NO_SUCH_VM, NULL, "'apfctl list' shows all VMs" },
 	{ "org.apfd.Error.NoSuchVCPU", APFCTL_FAILED, NULL, "'apfctl status VM' shows its vCPUs" },
 	{ "org.apfd.Error.InvalidState", APFCTL_USAGE, NULL, "the states are off, pv and on" },
+	{ "org.apfd.Error.InvalidMode", APFCTL_USAGE, NULL,
+	  "the modes are auto, on, pv, off and default" },
+	{ "org.apfd.Error.InvalidConfig", APFCTL_FAILED, NULL,
+	  "the last good configuration still holds" },
 	{ "org.apfd.Error.NoHostModule", APFCTL_MISSING, "apf_host is not loaded",
 	  "modprobe apf_host" },
 	{ "org.apfd.Error.NotWatched", APFCTL_FAILED, NULL,
@@ -65,19 +69,37 @@ static const struct bus_failure failures[] = {
 	  "are apfd and apfctl of the same version?" },
 };
 
-static const struct bus_failure *failure_find(const char *name, const char *subject)
+/* Not apfd has gone, but the way to it. */
+static bool is_disconnection(const char *name)
+{
+	static const char *const names[] = { SD_BUS_ERROR_DISCONNECTED, "System.Error.ENOTCONN",
+					     "System.Error.ECONNRESET" };
+
+	for (size_t i = 0; i < ELEMENTSOF(names); i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
+static const struct bus_failure *failure_find(const struct apfctl *ctl, const char *name,
+					      const char *subject)
 {
 	static const struct bus_failure unknown = { NULL, APFCTL_FAILED, NULL, NULL };
 	/* What the bus says when it could not start the service for us. */
 	static const struct bus_failure spawn = { NULL, APFCTL_MISSING, "apfd could not be started",
 						  "see 'systemctl status apfd'" };
+	static const struct bus_failure remote = { NULL, APFCTL_MISSING,
+						   "the connection to the host ended",
+						   "does 'ssh HOST systemd-stdio-bridge' work?" };
 
 	/* An object that is gone is a VM only if the call was about one. */
 	if (name && strcmp(name, SD_BUS_ERROR_UNKNOWN_OBJECT) == 0 && subject[0] == '\0')
 		return &unknown;
-	for (size_t i = 0; i < ELEMENTSOF(failures); i++)
-		if (name && strcmp(failures[i].name, name) == 0)
-			return &failures[i];
+	for (size_t i = 0; i < ELEMENTSOF(failures); i++) {
+		if (!name || strcmp(failures[i].name, name) != 0)
+			continue;
+		return ctl->host && is_disconnection(name) ? &remote : &failures[i];
+	}
 	if (name && strncmp(name, "org.freedesktop.DBus.Error.Spawn.", 33) == 0)
 		return &spawn;
 	return &unknown;
@@ -85,7 +107,7 @@ static const struct bus_failure *failure_find(const char *name, const char *subj
 
 int bus_fail_call(struct apfctl *ctl, const char *subject, const sd_bus_error *error, int r)
 {
-	const struct bus_failure *failure = failure_find(error->name, subject);
+	const struct bus_failure *failure = failure_find(ctl, error->name, subject);
 	const char *text = failure->cause ?: error->message ?: strerror(-r);
 	_cleanup_free_ char *cause = text_printable(text);
 	_cleanup_free_ char *what = text_printable(subject);
@@ -123,7 +145,14 @@ int bus_open(struct apfctl *ctl)
 
 	if (ctl->bus)
 		return APFCTL_OK;
-	r = sd_bus_open_system(&ctl->bus);
+	if (ctl->host)
+		r = sd_bus_open_system_remote(&ctl->bus, ctl->host);
+	else
+		r = sd_bus_open_system(&ctl->bus);
+	if (r < 0 && ctl->host)
+		return apfctl_fail(r == -EINVAL ? APFCTL_USAGE : APFCTL_MISSING,
+				   "%s: cannot reach the host: %s", ctl->verb->name,
+				   r == -EINVAL ? "no host is called that" : strerror(-r));
 	if (r < 0)
 		return apfctl_fail(r == -EACCES || r == -EPERM ? APFCTL_NOT_ALLOWED
 							       : APFCTL_MISSING,
@@ -309,20 +338,84 @@ static char *describe_target(struct apfctl *ctl, const char *name)
 	return text;
 }
 
-int bus_set_state(struct apfctl *ctl, const char *name, const char *path, const char *state)
+/* The policy: aa{sv} of a method without arguments, read by @read. */
+static int read_array(struct apfctl *ctl, const char *name, const char *path, const char *method,
+		      sd_bus_message **ret_reply)
 {
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	int status;
+
+	status = new_call(ctl, path, VM_INTERFACE, method, &m);
+	return status == APFCTL_OK ? call(ctl, m, name, 0, ret_reply) : status;
+}
+
+int bus_read_explanations(struct apfctl *ctl, const char *name, const char *path,
+			  struct explanations *explanations)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	const char *bad = NULL;
+	int r, status;
+
+	status = read_array(ctl, name, path, "Explain", &reply);
+	if (status != APFCTL_OK)
+		return status;
+	r = explanations_read(reply, explanations, &bad);
+	return r < 0 ? bus_fail_message(ctl, "its reasons", bad, r) : APFCTL_OK;
+}
+
+int bus_read_decisions(struct apfctl *ctl, const char *name, const char *path,
+		       struct decisions *decisions)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	const char *bad = NULL;
+	int r, status;
+
+	status = read_array(ctl, name, path, "History", &reply);
+	if (status != APFCTL_OK)
+		return status;
+	r = decisions_read(reply, decisions, &bad);
+	return r < 0 ? bus_fail_message(ctl, "its decisions", bad, r) : APFCTL_OK;
+}
+
+int bus_reload(struct apfctl *ctl)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+	int r, status;
+
+	status = new_call(ctl, MANAGER_PATH, MANAGER_INTERFACE, "Reload", &m);
+	if (status != APFCTL_OK)
+		return status;
+	r = sd_bus_message_set_allow_interactive_authorization(m, ctl->ask_password);
+	if (r < 0)
+		return apfctl_fail(APFCTL_FAILED, "%s: cannot make a D-Bus message: %s",
+				   ctl->verb->name, strerror(-r));
+	polkit_agent_start(ctl);
+	return call(ctl, m, "", CHANGE_TIMEOUT_USEC, &reply);
+}
+
+static bool is_state(const char *mode)
+{
+	return strcmp(mode, "off") == 0 || strcmp(mode, "pv") == 0 || strcmp(mode, "on") == 0;
+}
+
+int bus_set_mode(struct apfctl *ctl, const char *name, const char *path, const char *mode)
+{
+	/* The same as SetMode(), and an apfd without modes knows it, too. */
+	bool plain = is_state(mode) && !ctl->persistent;
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
 	_cleanup_free_ char *target = describe_target(ctl, name);
 	int r, status;
 
 	if (!target)
 		return apfctl_fail(APFCTL_FAILED, "out of memory");
-	status = new_call(ctl, path, VM_INTERFACE, "SetState", &m);
+	status = new_call(ctl, path, VM_INTERFACE, plain ? "SetState" : "SetMode", &m);
 	if (status != APFCTL_OK)
 		return status;
-	r = sd_bus_message_append(m, "s", state);
+	r = sd_bus_message_append(m, "s", mode);
 	if (r >= 0)
 		r = append_vcpus(m, &ctl->vcpus);
+	if (r >= 0 && !plain)
+		r = sd_bus_message_append(m, "b", ctl->persistent);
 	if (r >= 0)
 		r = sd_bus_message_set_allow_interactive_authorization(m, ctl->ask_password);
 	if (r < 0)

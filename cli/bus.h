@@ -6,6 +6,7 @@
 #define APFCTL_BUS_H
 
 #include "apfctl.h"
+#include "decision.h"
 #include "vm.h"
 
 #define BUS_NAME	  "org.apfd"
@@ -42,7 +43,18 @@ int bus_read_vm(struct apfctl *ctl, const char *name, const char *path, struct v
 int bus_read_vcpus(struct apfctl *ctl, const char *name, const char *path, struct vcpu_array *vcpus,
 		   bool *ret_available);
 
-/* Sets the VM, or only ctl->vcpus if there are any, to @state. */
-int bus_set_state(struct apfctl *ctl, const char *name, const char *path, const char *state);
+int bus_read_explanations(struct apfctl *ctl, const char *name, const char *path,
+			  struct explanations *explanations);
+int bus_read_decisions(struct apfctl *ctl, const char *name, const char *path,
+		       struct decisions *decisions);
+
+/*
+ * Sets the VM, or only ctl->vcpus if there are any, to @mode, for good if
+ * ctl->persistent. Needs an apfd that knows modes only for what is no mere state.
+ */
+int bus_set_mode(struct apfctl *ctl, const char *name, const char *path, const char *mode);
+
+/* Lets apfd read its configuration again. */
+int bus_reload(struct apfctl *ctl);
 
 #endif

@@ -22,6 +22,13 @@ struct event_row {
 	int (*add)(const struct event *event, struct json_object *object);
 };
 
+/* ": reason", if there is one. */
+static void write_reason(const struct event *event, FILE *file)
+{
+	if (event->reason[0] != '\0')
+		fprintf(file, ": %s", event->reason);
+}
+
 static void write_gate(const struct event *event, FILE *file)
 {
 	_cleanup_free_ char *vcpus = vcpu_list_format(&event->vcpus);
@@ -30,8 +37,7 @@ static void write_gate(const struct event *event, FILE *file)
 	if (event->vcpus.n > 0)
 		fprintf(file, " of vCPU %s", vcpus ?: "?");
 	fprintf(file, ", by %s[%d]", event->comm, event->pid);
-	if (event->reason[0] != '\0')
-		fprintf(file, ": %s", event->reason);
+	write_reason(event, file);
 }
 
 static int add_gate(const struct event *event, struct json_object *object)
@@ -42,6 +48,52 @@ static int add_gate(const struct event *event, struct json_object *object)
 	r |= json_add_vcpus(object, "vcpus", &event->vcpus);
 	r |= json_add(object, "pid", json_object_new_int(event->pid));
 	r |= json_add_string(object, "comm", event->comm);
+	r |= json_add_string(object, "reason", event->reason);
+	return r;
+}
+
+static void write_decided(const struct event *event, FILE *file)
+{
+	_cleanup_free_ char *vcpus = vcpu_list_format(&event->vcpus);
+
+	fprintf(file, "decided on state %s", event->state);
+	if (event->vcpus.n > 0)
+		fprintf(file, " of vCPU %s", vcpus ?: "?");
+	fprintf(file, ", rule %s", event->rule);
+	if (event->dry_run)
+		fputs(", a dry run", file);
+	write_reason(event, file);
+}
+
+static int add_decided(const struct event *event, struct json_object *object)
+{
+	int r = 0;
+
+	r |= json_add_string(object, "state", event->state);
+	r |= json_add_vcpus(object, "vcpus", &event->vcpus);
+	r |= json_add_string(object, "rule", event->rule);
+	r |= json_add_string(object, "reason", event->reason);
+	r |= json_add_figures(object, "inputs", &event->inputs);
+	r |= json_add_bool(object, "dry_run", event->dry_run);
+	return r;
+}
+
+static void write_changing(const struct event *event, FILE *file)
+{
+	_cleanup_free_ char *vcpus = vcpu_list_format(&event->vcpus);
+
+	fprintf(file, "apfd asks for state %s", event->state);
+	if (event->vcpus.n > 0)
+		fprintf(file, " of vCPU %s", vcpus ?: "?");
+	write_reason(event, file);
+}
+
+static int add_changing(const struct event *event, struct json_object *object)
+{
+	int r = 0;
+
+	r |= json_add_string(object, "state", event->state);
+	r |= json_add_vcpus(object, "vcpus", &event->vcpus);
 	r |= json_add_string(object, "reason", event->reason);
 	return r;
 }
@@ -95,6 +147,8 @@ static void write_stopped(const struct event *event, FILE *file)
 }
 
 static const struct event_row event_rows[_EVENT_MAX] = {
+	[EVENT_DECIDED] = { "decided", STYLE_NONE, write_decided, add_decided },
+	[EVENT_GATE_CHANGING] = { "gate-changing", STYLE_NONE, write_changing, add_changing },
 	[EVENT_GATE_CHANGED] = { "gate-changed", STYLE_NONE, write_gate, add_gate },
 	[EVENT_VM_ADDED] = { "vm-added", STYLE_NONE, write_added, NULL },
 	[EVENT_VM_REMOVED] = { "vm-removed", STYLE_NONE, write_removed, NULL },

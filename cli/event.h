@@ -8,10 +8,13 @@
 #include <stdint.h>
 
 #include "apfctl.h"
+#include "figures.h"
 #include "guest.h"
 #include "vcpu-list.h"
 
 enum event_kind {
+	EVENT_DECIDED,
+	EVENT_GATE_CHANGING,
 	EVENT_GATE_CHANGED,
 	EVENT_GUEST,
 	EVENT_VM_ADDED,
@@ -28,11 +31,14 @@ enum event_kind {
  * @now_usec: when it was heard of, microseconds since the epoch
  * @name: of the VM, may be empty; NULL if it is about none
  * @uuid: of the VM, NULL if it is about none
- * @state: EVENT_GATE_CHANGED: the new state
+ * @state: EVENT_DECIDED and EVENT_GATE_*: the new state
  * @vcpus: whose; empty for the whole VM
- * @pid: who asked the module
+ * @rule: EVENT_DECIDED: of the policy
+ * @inputs: EVENT_DECIDED: what it looked at
+ * @dry_run: EVENT_DECIDED: it stays a decision
+ * @pid: EVENT_GATE_CHANGED: who asked the module
  * @comm: its name
- * @reason: its words, may be empty
+ * @reason: its words, or those of the policy; may be empty
  * @guest_event: EVENT_GUEST: as on the bus, e.g. "pool-taken"
  * @vcpu: whose
  * @report: what it reports
@@ -46,6 +52,9 @@ struct event {
 	const char *uuid;
 	const char *state;
 	struct vcpu_list vcpus;
+	const char *rule;
+	struct figures inputs;
+	bool dry_run;
 	int32_t pid;
 	const char *comm;
 	const char *reason;

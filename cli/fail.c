@@ -4,9 +4,12 @@
 #include <stdlib.h>
 
 #include "apfctl.h"
+#include "apf/cleanup.h"
+#include "format.h"
 
 /* One for the process, like the standard error it is meant for. */
 static char *note;
+static char *place;
 
 int apfctl_fail(int status, const char *format, ...)
 {
@@ -22,11 +25,40 @@ int apfctl_fail(int status, const char *format, ...)
 	return status;
 }
 
+void apfctl_fail_at(const char *host)
+{
+	free(place);
+	place = host ? text_printable(host) : NULL;
+}
+
+char *apfctl_fail_take(void)
+{
+	return TAKE_PTR(note);
+}
+
+static void begin_line(void)
+{
+	fprintf(stderr, "apfctl: %s%s", place ?: "", place ? ": " : "");
+}
+
 void apfctl_fail_report(void)
 {
-	if (!note)
-		return;
-	fprintf(stderr, "apfctl: %s\n", note);
-	free(note);
-	note = NULL;
+	if (note) {
+		begin_line();
+		fprintf(stderr, "%s\n", note);
+	}
+	free(TAKE_PTR(note));
+	free(TAKE_PTR(place));
+}
+
+void apfctl_note(const char *format, ...)
+{
+	va_list args;
+
+	begin_line();
+	fputs("note: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <wchar.h>
 
 #include "apf/cleanup.h"
@@ -72,6 +73,28 @@ char *format_usec(char buffer[static FORMAT_MAX], uint64_t usec)
 	if (usec > UINT64_MAX / 1000)
 		usec = UINT64_MAX / 1000;
 	return format_nsec(buffer, usec * 1000);
+}
+
+char *format_time(char buffer[static FORMAT_MAX], uint64_t usec)
+{
+	time_t sec = (time_t)(usec / 1000000);
+	struct tm tm = {};
+
+	localtime_r(&sec, &tm);
+	if (strftime(buffer, FORMAT_MAX, "%Y-%m-%d %H:%M:%S %Z", &tm) == 0)
+		buffer[0] = '\0';
+	return buffer;
+}
+
+char *format_age(char buffer[static FORMAT_MAX], uint64_t usec)
+{
+	struct timespec now = {};
+	uint64_t now_usec;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	now_usec = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	/* A clock set back must not show what is to come as 584,000 years old. */
+	return format_usec(buffer, now_usec > usec ? now_usec - usec : 0);
 }
 
 char *format_rate(char buffer[static FORMAT_MAX], double per_sec)

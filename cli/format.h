@@ -21,6 +21,10 @@ char *format_bytes(char buffer[static FORMAT_MAX], uint64_t bytes);
 char *format_nsec(char buffer[static FORMAT_MAX], uint64_t nsec);
 char *format_usec(char buffer[static FORMAT_MAX], uint64_t usec);
 
+/* "2026-11-22 19:30:05 UTC": a time since the epoch, here; and how long ago that is. */
+char *format_time(char buffer[static FORMAT_MAX], uint64_t usec);
+char *format_age(char buffer[static FORMAT_MAX], uint64_t usec);
+
 /* Events per second: "0", "0.4", "12.5", "1234". */
 char *format_rate(char buffer[static FORMAT_MAX], double per_sec);
 

@@ -36,13 +36,20 @@ int json_add_double(struct json_object *object, const char *key, double value)
 
 	if (!isfinite(value))
 		return json_add_null(object, key);
-	snprintf(text, sizeof(text), "%.6g", value);
+	/* Whole numbers, bytes for instance, in full. */
+	snprintf(text, sizeof(text), value == rint(value) && fabs(value) < 1e15 ? "%.0f" : "%.6g",
+		 value);
 	return json_add(object, key, json_object_new_double_s(value, text));
 }
 
 int json_add_string(struct json_object *object, const char *key, const char *value)
 {
 	return json_add(object, key, json_object_new_string(value));
+}
+
+int json_add_optional(struct json_object *object, const char *key, const char *value)
+{
+	return value ? json_add_string(object, key, value) : json_add_null(object, key);
 }
 
 int json_add_uint(struct json_object *object, const char *key, uint64_t value)
@@ -135,6 +142,60 @@ int json_add_vcpus(struct json_object *object, const char *key, const struct vcp
 	return json_add(object, key, TAKE_PTR(array));
 }
 
+int json_add_figures(struct json_object *object, const char *key, const struct figures *figures)
+{
+	_cleanup_(json_putp) struct json_object *all = json_object_new_object();
+
+	if (!all)
+		return -ENOMEM;
+	for (size_t i = 0; i < figures->n; i++)
+		if (json_add_double(all, figures->all[i].name, figures->all[i].value) < 0)
+			return -ENOMEM;
+	return json_add(object, key, TAKE_PTR(all));
+}
+
+int json_add_pressure(struct json_object *object, const char *key, const struct pressure *pressure)
+{
+	_cleanup_(json_putp) struct json_object *all = json_object_new_object();
+
+	if (!all)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < _PRESSURE_MAX; i++) {
+		double value = pressure->known[i] ? pressure->figures[i] : NAN;
+
+		if (json_add_double(all, pressure_names[i].json, value) < 0)
+			return -ENOMEM;
+	}
+	return json_add(object, key, TAKE_PTR(all));
+}
+
+static struct json_object *json_vcpu_modes(const struct vcpu_modes *modes)
+{
+	_cleanup_(json_putp) struct json_object *array = json_object_new_array();
+
+	if (!array)
+		return NULL;
+	for (size_t i = 0; i < modes->n; i++) {
+		_cleanup_(json_putp) struct json_object *object = json_object_new_object();
+
+		if (!object || json_add_uint(object, "index", modes->all[i].index) < 0 ||
+		    json_add_string(object, "mode", modes->all[i].mode) < 0 ||
+		    json_append(array, TAKE_PTR(object)) < 0)
+			return NULL;
+	}
+	return TAKE_PTR(array);
+}
+
+static int add_mode(struct json_object *object, const struct vm *vm)
+{
+	int r = 0;
+
+	r |= json_add_optional(object, "mode", vm->mode);
+	r |= json_add_optional(object, "mode_source", vm->mode_source);
+	r |= json_add(object, "vcpu_modes", json_vcpu_modes(&vm->vcpu_modes));
+	return r;
+}
+
 static int add_vm(struct json_object *object, const struct vm *vm)
 {
 	int r = 0;
@@ -157,6 +218,11 @@ static int add_vm(struct json_object *object, const struct vm *vm)
 	r |= json_add_string(object, "guest_module", vm->guest_module);
 	r |= json_add_guest_report(object, "guest_report", &vm->guest);
 	r |= json_add_vcpus(object, "paused_vcpus", &vm->paused_vcpus);
+	r |= add_mode(object, vm);
+	r |= json_add_pressure(object, "pressure", &vm->pressure);
+	r |= json_add_optional(object, "cgroup", vm->cgroup);
+	r |= json_add_optional(object, "manager", vm->manager);
+	r |= json_add_optional(object, "executable", vm->executable);
 	return r;
 }
 
@@ -227,6 +293,32 @@ static struct json_object *json_findings(const struct finding *findings, size_t 
 	return TAKE_PTR(array);
 }
 
+static struct json_object *json_swap(const struct swap_devices *devices)
+{
+	_cleanup_(json_putp) struct json_object *array = json_object_new_array();
+
+	if (!array)
+		return NULL;
+	for (size_t i = 0; i < devices->n; i++) {
+		_cleanup_(json_putp) struct json_object *object = json_object_new_object();
+		const struct swap_device *device = &devices->all[i];
+		int r = 0;
+
+		if (!object)
+			return NULL;
+		r |= json_add_string(object, "path", device->path);
+		r |= json_add_string(object, "kind", device->kind);
+		r |= json_add_uint(object, "size_bytes", device->size_bytes);
+		r |= json_add_uint(object, "used_bytes", device->used_bytes);
+		r |= json_add_uint(object, "reads", device->reads);
+		r |= json_add_uint(object, "read_latency_usec", device->read_latency_usec);
+		r |= json_add_bool(object, "synchronous", device->synchronous);
+		if (r < 0 || json_append(array, TAKE_PTR(object)) < 0)
+			return NULL;
+	}
+	return TAKE_PTR(array);
+}
+
 static struct json_object *json_host(const struct host *host)
 {
 	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
@@ -244,6 +336,13 @@ static struct json_object *json_host(const struct host *host)
 	r |= json_add_bool(object, "nested_guard", host->nested_guard);
 	r |= json_add_string(object, "libvirt", host->libvirt);
 	r |= json_add_string(object, "libvirt_uri", host->libvirt_uri);
+	r |= json_add(object, "config_files", json_strings(host->config_files));
+	r |= json_add_optional(object, "config_error", host->config_error);
+	r |= json_add_bool(object, "dry_run", host->dry_run);
+	if (host->swap.known)
+		r |= json_add(object, "swap", json_swap(&host->swap));
+	else
+		r |= json_add_null(object, "swap");
 	return r < 0 ? NULL : TAKE_PTR(object);
 }
 
@@ -270,6 +369,74 @@ struct json_object *json_status(const struct host *host, const struct vm *vm,
 		r |= json_add_null(object, "vcpus");
 	r |= json_add(object, "findings", json_findings(findings, n_findings));
 	r |= json_add(object, "host", json_host(host));
+	return r < 0 ? NULL : TAKE_PTR(object);
+}
+
+static struct json_object *json_explanations(const struct explanations *explanations)
+{
+	_cleanup_(json_putp) struct json_object *array = json_object_new_array();
+
+	if (!array)
+		return NULL;
+	for (size_t i = 0; i < explanations->n; i++) {
+		_cleanup_(json_putp) struct json_object *object = json_object_new_object();
+		const struct explanation *e = &explanations->all[i];
+		int r = 0;
+
+		if (!object)
+			return NULL;
+		r |= json_add_uint(object, "index", e->index);
+		r |= json_add_string(object, "mode", e->mode);
+		r |= json_add_string(object, "state", e->state);
+		r |= json_add_known(object, e->since_usec > 0, "since_usec", e->since_usec);
+		r |= json_add_string(object, "rule", e->rule);
+		r |= json_add_string(object, "reason", e->reason);
+		r |= json_add_figures(object, "inputs", &e->inputs);
+		if (r < 0 || json_append(array, TAKE_PTR(object)) < 0)
+			return NULL;
+	}
+	return TAKE_PTR(array);
+}
+
+static struct json_object *json_decisions(const struct decisions *decisions)
+{
+	_cleanup_(json_putp) struct json_object *array = json_object_new_array();
+
+	if (!array)
+		return NULL;
+	for (size_t i = 0; i < decisions->n; i++) {
+		_cleanup_(json_putp) struct json_object *object = json_object_new_object();
+		const struct decision *d = &decisions->all[i];
+		int r = 0;
+
+		if (!object)
+			return NULL;
+		r |= json_add_uint(object, "time_usec", d->time_usec);
+		r |= json_add_vcpus(object, "vcpus", &d->vcpus);
+		r |= json_add_string(object, "state", d->state);
+		r |= json_add_string(object, "rule", d->rule);
+		r |= json_add_string(object, "reason", d->reason);
+		r |= json_add_figures(object, "inputs", &d->inputs);
+		r |= json_add_bool(object, "dry_run", d->dry_run);
+		if (r < 0 || json_append(array, TAKE_PTR(object)) < 0)
+			return NULL;
+	}
+	return TAKE_PTR(array);
+}
+
+struct json_object *json_why(const struct vm *vm, const struct explanations *explanations,
+			     const struct decisions *decisions)
+{
+	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
+	int r = 0;
+
+	if (!object)
+		return NULL;
+	r |= json_add_string(object, "name", vm->name);
+	r |= json_add_string(object, "uuid", vm->uuid);
+	r |= add_mode(object, vm);
+	r |= json_add(object, "vcpus", json_explanations(explanations));
+	r |= json_add(object, "decisions", json_decisions(decisions));
 	return r < 0 ? NULL : TAKE_PTR(object);
 }
 

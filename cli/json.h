@@ -9,6 +9,7 @@
 #include <json-c/json.h>
 
 #include "apf/cleanup.h"
+#include "decision.h"
 #include "finding.h"
 #include "vm.h"
 
@@ -27,6 +28,8 @@ int json_add_null(struct json_object *object, const char *key);
 /* Short, and null for what is no number. */
 int json_add_double(struct json_object *object, const char *key, double value);
 int json_add_string(struct json_object *object, const char *key, const char *value);
+/* null for NULL. */
+int json_add_optional(struct json_object *object, const char *key, const char *value);
 int json_add_uint(struct json_object *object, const char *key, uint64_t value);
 int json_add_bool(struct json_object *object, const char *key, bool value);
 
@@ -36,6 +39,10 @@ int json_add_guest_report(struct json_object *object, const char *key,
 /* An array of their numbers. */
 int json_add_vcpus(struct json_object *object, const char *key, const struct vcpu_list *vcpus);
 
+/* An object of them, by their names; those that are known of pressure, or null. */
+int json_add_figures(struct json_object *object, const char *key, const struct figures *figures);
+int json_add_pressure(struct json_object *object, const char *key, const struct pressure *pressure);
+
 /* What list and top tell of a VM. */
 struct json_object *json_vm(const struct vm *vm);
 
@@ -43,6 +50,10 @@ struct json_object *json_vm(const struct vm *vm);
 struct json_object *json_status(const struct host *host, const struct vm *vm,
 				const struct vcpu_array *vcpus, const struct finding *findings,
 				size_t n_findings);
+
+/* What why tells. */
+struct json_object *json_why(const struct vm *vm, const struct explanations *explanations,
+			     const struct decisions *decisions);
 
 /* Writes it to standard output, on one line or indented; returns an exit status. */
 int json_print(struct json_object *object, bool one_line);

@@ -40,7 +40,9 @@ void polkit_agent_start(struct apfctl *ctl)
 	struct pollfd poll_fd;
 	int fds[2];
 
-	if (!ctl->ask_password || ctl->agent_pid > 0 || geteuid() == 0 || !isatty(STDIN_FILENO))
+	/* On another host it is another polkit's question. */
+	if (ctl->host || !ctl->ask_password || ctl->agent_pid > 0 || geteuid() == 0 ||
+	    !isatty(STDIN_FILENO))
 		return;
 	if (access(AGENT_PATH, X_OK) < 0 || pipe2(fds, 0) < 0)
 		return;

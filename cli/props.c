@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "apf/cleanup.h"
+#include "figures.h"
 #include "histogram.h"
 #include "strv.h"
 #include "vcpu-list.h"
@@ -105,6 +107,90 @@ int prop_read_vcpus(sd_bus_message *m, void *field)
 		list->member[indices[i]] = true;
 	}
 	return 0;
+}
+
+int props_read_array(sd_bus_message *m,
+		     int (*append)(sd_bus_message *m, void *userdata, const struct prop **ret_bad),
+		     void *userdata, const char **ret_bad)
+{
+	const struct prop *bad = NULL;
+	int r;
+
+	*ret_bad = NULL;
+	r = sd_bus_message_enter_container(m, 'a', "a{sv}");
+	if (r < 0)
+		return r == -ENXIO ? -EBADMSG : r;
+	while ((r = sd_bus_message_at_end(m, false)) == 0) {
+		r = append(m, userdata, &bad);
+		if (r < 0) {
+			*ret_bad = bad ? bad->name : NULL;
+			return r;
+		}
+	}
+	if (r < 0)
+		return r;
+	r = sd_bus_message_exit_container(m);
+	return r < 0 ? r : 0;
+}
+
+int dict_read(sd_bus_message *m, const char *entry, int (*read)(sd_bus_message *m, void *userdata),
+	      void *userdata)
+{
+	char type[32];
+	int r;
+
+	snprintf(type, sizeof(type), "{%s}", entry);
+	r = sd_bus_message_enter_container(m, 'a', type);
+	if (r < 0)
+		return r == -ENXIO ? -EBADMSG : r;
+	while ((r = sd_bus_message_enter_container(m, 'e', entry)) > 0) {
+		r = read(m, userdata);
+		if (r < 0)
+			return r;
+		r = sd_bus_message_exit_container(m);
+		if (r < 0)
+			return r;
+	}
+	if (r < 0)
+		return r;
+	r = sd_bus_message_exit_container(m);
+	return r < 0 ? r : 0;
+}
+
+static int read_figure(sd_bus_message *m, void *userdata)
+{
+	struct figures *figures = userdata;
+	struct figure *all, figure = {};
+	const char *name;
+	int r;
+
+	r = sd_bus_message_read(m, "sd", &name, &figure.value);
+	if (r < 0)
+		return r;
+	figure.name = strdup(name);
+	all = reallocarray(figures->all, figures->n + 1, sizeof(*all));
+	if (!all || !figure.name) {
+		free(figure.name);
+		figures->all = all ?: figures->all;
+		return -ENOMEM;
+	}
+	figures->all = all;
+	all[figures->n++] = figure;
+	return 0;
+}
+
+int prop_read_figures(sd_bus_message *m, void *field)
+{
+	figures_clear(field);
+	return dict_read(m, "sd", read_figure, field);
+}
+
+void figures_clear(struct figures *figures)
+{
+	for (size_t i = 0; i < figures->n; i++)
+		free(figures->all[i].name);
+	free(figures->all);
+	*figures = (struct figures){};
 }
 
 static const struct prop *prop_find(const struct prop *props, size_t n_props, const char *name)

@@ -13,7 +13,7 @@
 static const char *const completion_names[] = {
 	[COMPLETE_NOTHING] = "nothing",
 	[COMPLETE_VM] = "vm",
-	[COMPLETE_STATE] = "state",
+	[COMPLETE_MODE] = "mode",
 };
 
 static int add_optional_string(struct json_object *object, const char *key, const char *value)
@@ -79,26 +79,26 @@ static struct json_object *tables(void)
 	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
 	_cleanup_(json_putp) struct json_object *verb_array = json_object_new_array();
 	_cleanup_(json_putp) struct json_object *option_array = json_object_new_array();
-	_cleanup_(json_putp) struct json_object *state_array = json_object_new_array();
+	_cleanup_(json_putp) struct json_object *mode_array = json_object_new_array();
 	_cleanup_(json_putp) struct json_object *exit_array = json_object_new_array();
 	int r = 0;
 
-	if (!object || !verb_array || !option_array || !state_array || !exit_array)
+	if (!object || !verb_array || !option_array || !mode_array || !exit_array)
 		return NULL;
 	for (size_t i = 0; i < n_verbs; i++)
 		if (verbs[i].help)
 			r |= json_append(verb_array, table_verb(&verbs[i]));
 	for (unsigned int id = 0; id < _OPTION_MAX; id++)
 		r |= json_append(option_array, table_option(id));
-	for (size_t i = 0; i < n_state_names; i++)
-		r |= json_append(state_array, json_object_new_string(state_names[i]));
+	for (size_t i = 0; i < n_mode_names; i++)
+		r |= json_append(mode_array, json_object_new_string(mode_names[i]));
 	for (unsigned int i = 0; i < _APFCTL_EXIT_MAX; i++)
 		r |= json_append(exit_array, json_object_new_string(exit_statuses[i]));
 	if (r < 0)
 		return NULL;
 	r |= json_add(object, "verbs", TAKE_PTR(verb_array));
 	r |= json_add(object, "options", TAKE_PTR(option_array));
-	r |= json_add(object, "states", TAKE_PTR(state_array));
+	r |= json_add(object, "modes", TAKE_PTR(mode_array));
 	r |= json_add(object, "exit_statuses", TAKE_PTR(exit_array));
 	return r < 0 ? NULL : TAKE_PTR(object);
 }

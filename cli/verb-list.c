@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "bus.h"
+#include "cell.h"
 #include "format.h"
 #include "json.h"
 #include "strv.h"
@@ -12,8 +13,10 @@ static const struct table_column columns[] = {
 	{ "NAME", .flexible = true },
 	{ "ID", .right = true },
 	{ "STATE" },
+	{ "MODE", .droppable = true },
 	{ "VCPUS", .right = true },
 	{ "SWAPPED", .right = true },
+	{ "PRESSURE", .right = true, .droppable = true },
 	{ "PID", .right = true, .droppable = true },
 	{ "UUID", .droppable = true },
 };
@@ -38,11 +41,13 @@ static void add_row(struct table *table, const struct vm *vm)
 	else
 		table_add(table, "-");
 	table_add_styled(table, style_of_state(vm->state), vm->state);
+	cell_mode(table, vm);
 	if (vm->watched)
 		table_addf(table, "%zu", strv_length(vm->vcpu_states));
 	else
 		table_add(table, "-");
 	table_add(table, vm_knows_swapped(vm) ? format_bytes(bytes, vm->swapped_bytes) : "-");
+	cell_pressure(table, vm);
 	if (vm->pid > 0)
 		table_addf(table, "%u", vm->pid);
 	else
@@ -54,18 +59,20 @@ static void add_row(struct table *table, const struct vm *vm)
 static void print_notes(const struct host *host, const struct vm_list *list)
 {
 	_cleanup_free_ char *uri = text_printable(host->libvirt_uri);
+	_cleanup_free_ char *error = text_printable(host->config_error ?: "");
 
 	if (strcmp(host->host_module, "absent") == 0)
-		fputs("apfctl: note: apf_host is not loaded: states are unknown and cannot be "
-		      "changed; modprobe apf_host\n",
-		      stderr);
+		apfctl_note("apf_host is not loaded: states are unknown and cannot be changed; "
+			    "modprobe apf_host");
 	if (strcmp(host->libvirt, "connected") != 0)
-		fprintf(stderr,
-			"apfctl: note: apfd has no connection to libvirt (%s): VMs may be "
-			"missing\n",
-			uri ?: "");
+		apfctl_note("apfd has no connection to libvirt (%s): VMs may be missing",
+			    uri ?: "");
 	else if (list->n == 0)
-		fputs("apfctl: note: no VM is running\n", stderr);
+		apfctl_note("no VM is running");
+	if (host->config_error && host->config_error[0] != '\0')
+		apfctl_note("the configuration is wrong, the last good one holds: %s", error ?: "");
+	if (host->dry_run)
+		apfctl_note("apfd only says what it would do (DryRun=yes)");
 }
 
 int verb_list(struct apfctl *ctl)

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "bus.h"
+#include "field.h"
 #include "finding.h"
 #include "format.h"
 #include "json.h"
@@ -49,48 +50,16 @@ static const struct table_column guest_columns[] = {
 	{ "SEEN", .right = true, .droppable = true },
 };
 
-static void print_field(const struct apfctl *ctl, const char *name, enum style style,
-			const char *text)
-{
-	_cleanup_free_ char *printable = text_printable(text);
-
-	printf("%12s: %s%s%s\n", name, term_style(&ctl->term, style), printable ?: "",
-	       term_style_end(&ctl->term, style));
-}
-
-static void print_fieldf(const struct apfctl *ctl, const char *name, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void print_fieldf(const struct apfctl *ctl, const char *name, const char *format, ...)
-{
-	char text[256];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	print_field(ctl, name, STYLE_NONE, text);
-}
-
 static void print_since(const struct apfctl *ctl, const struct vm *vm)
 {
-	struct timespec now = {};
-	time_t since_sec = (time_t)(vm->since_usec / 1000000);
-	uint64_t now_usec;
-	struct tm tm = {};
-	char date[64], age[FORMAT_MAX];
+	char date[FORMAT_MAX], age[FORMAT_MAX];
 
 	if (!vm->watched) {
-		print_field(ctl, "Watched", STYLE_WARN, "no");
+		field_print(ctl, "Watched", STYLE_WARN, "no");
 		return;
 	}
-	clock_gettime(CLOCK_REALTIME, &now);
-	now_usec = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-	localtime_r(&since_sec, &tm);
-	strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S %Z", &tm);
-	/* A clock set back must not show a VM from the future as 584,000 years old. */
-	format_usec(age, now_usec > vm->since_usec ? now_usec - vm->since_usec : 0);
-	print_fieldf(ctl, "Watched", "since %s (%s)", date, age);
+	field_printf(ctl, "Watched", "since %s (%s)", format_time(date, vm->since_usec),
+		     format_age(age, vm->since_usec));
 }
 
 /* What apf_host counted; nothing of it is known while the VM is not watched. */
@@ -99,18 +68,64 @@ static void print_figures(const struct apfctl *ctl, const struct vm *vm)
 	uint64_t swapins = counters_swapins(vm->counters);
 	char a[FORMAT_MAX], b[FORMAT_MAX];
 
-	print_fieldf(ctl, "Waiting for", "%u pages", vm->outstanding_pages);
-	print_fieldf(ctl, "Swap-ins", "%s/s asynchronous, %s/s synchronous",
+	field_printf(ctl, "Waiting for", "%u pages", vm->outstanding_pages);
+	field_printf(ctl, "Swap-ins", "%s/s asynchronous, %s/s synchronous",
 		     format_rate(a, vm->async_per_sec), format_rate(b, vm->sync_per_sec));
 	if (swapins > 0)
-		print_fieldf(
+		field_printf(
 			ctl, "In total", "%" PRIu64 " swap-ins, %s of them asynchronous", swapins,
 			format_share(a, (double)vm->counters[COUNTER_READY] / (double)swapins));
 	if (vm->p95_usec > 0)
-		print_fieldf(ctl, "Latency", "p50 %s, p95 %s", format_usec(a, vm->p50_usec),
+		field_printf(ctl, "Latency", "p50 %s, p95 %s", format_usec(a, vm->p50_usec),
 			     format_usec(b, vm->p95_usec));
-	print_fieldf(ctl, "Stall ratio", "%s, %s in total", format_share(a, vm->stall_ratio),
+	field_printf(ctl, "Stall ratio", "%s, %s in total", format_share(a, vm->stall_ratio),
 		     format_nsec(b, vm->counters[COUNTER_SYNC_STALL_NSEC]));
+}
+
+static void print_pressure(const struct apfctl *ctl, const struct vm *vm)
+{
+	static const struct {
+		enum pressure_figure figure;
+		const char *text;
+	} rates[] = {
+		{ PRESSURE_SWAP_IN_RATE, "pages swapped in" },
+		{ PRESSURE_REFAULT_RATE, "refaults" },
+		{ PRESSURE_MAJOR_FAULT_RATE, "major faults" },
+	};
+	const struct pressure *p = &vm->pressure;
+	char a[FORMAT_MAX], b[FORMAT_MAX];
+
+	if (p->known[PRESSURE_MEMORY_BYTES] && p->known[PRESSURE_SWAP_BYTES])
+		field_printf(ctl, "Memory", "%s, and %s on swap",
+			     format_bytes(a, (uint64_t)p->figures[PRESSURE_MEMORY_BYTES]),
+			     format_bytes(b, (uint64_t)p->figures[PRESSURE_SWAP_BYTES]));
+	if (p->known[PRESSURE_SOME_AVG10] && p->known[PRESSURE_FULL_AVG10])
+		field_printf(ctl, "Pressure", "some %s, full %s (mean of 10 s)",
+			     format_share(a, p->figures[PRESSURE_SOME_AVG10] / 100),
+			     format_share(b, p->figures[PRESSURE_FULL_AVG10] / 100));
+	if (p->known[PRESSURE_TREND])
+		field_printf(ctl, "Trend", "%+.4f/s", p->figures[PRESSURE_TREND]);
+	for (size_t i = 0; i < ELEMENTSOF(rates); i++)
+		if (p->known[rates[i].figure])
+			field_printf(ctl, "Rate", "%s/s %s",
+				     format_rate(a, p->figures[rates[i].figure]), rates[i].text);
+}
+
+static void print_swap(const struct apfctl *ctl, const struct host *host)
+{
+	for (size_t i = 0; i < host->swap.n; i++) {
+		const struct swap_device *device = &host->swap.all[i];
+		char used[FORMAT_MAX], size[FORMAT_MAX], latency[FORMAT_MAX];
+
+		field_printf(ctl, "Host swap", "%s (%s), %s of %s used%s%s%s", device->path,
+			     device->kind, format_bytes(used, device->used_bytes),
+			     format_bytes(size, device->size_bytes),
+			     device->read_latency_usec > 0 ? ", reads take " : "",
+			     device->read_latency_usec > 0
+				     ? format_usec(latency, device->read_latency_usec)
+				     : "",
+			     device->synchronous ? ", in the caller: nothing to gain" : "");
+	}
 }
 
 static void print_guest(const struct apfctl *ctl, const struct vm *vm)
@@ -121,21 +136,21 @@ static void print_guest(const struct apfctl *ctl, const struct vm *vm)
 
 	if (vm->paused_vcpus.n > 0) {
 		snprintf(vcpus, sizeof(vcpus), "vCPU %s", paused ?: "?");
-		print_field(ctl, "Paused", STYLE_WARN, vcpus);
+		field_print(ctl, "Paused", STYLE_WARN, vcpus);
 	}
-	print_field(ctl, "Guest module", STYLE_NONE, vm->guest_module);
+	field_print(ctl, "Guest module", STYLE_NONE, vm->guest_module);
 	if (!vm->guest.present)
 		return;
-	print_fieldf(ctl, "Guest pool", "%u of %u nodes in use; taken: %u, exhausted: %u",
+	field_printf(ctl, "Guest pool", "%u of %u nodes in use; taken: %u, exhausted: %u",
 		     figures[GUEST_POOL_IN_USE], figures[GUEST_POOL_SIZE],
 		     figures[GUEST_POOL_TAKEN], figures[GUEST_POOL_EXHAUSTED]);
 	if (figures[GUEST_SLEEPERS] > 0)
-		print_fieldf(ctl, "Guest tasks", "%u asleep, the oldest for %s",
+		field_printf(ctl, "Guest tasks", "%u asleep, the oldest for %s",
 			     figures[GUEST_SLEEPERS],
 			     format_usec(text, figures[GUEST_OLDEST_SLEEPER_MSEC] * 1000ULL));
 	else
-		print_field(ctl, "Guest tasks", STYLE_NONE, "none asleep");
-	print_fieldf(ctl, "Guest total",
+		field_print(ctl, "Guest tasks", STYLE_NONE, "none asleep");
+	field_printf(ctl, "Guest total",
 		     "waits: %u, wakes: %u, rescues: %u, unknown tokens: %u, early wakes: %u",
 		     figures[GUEST_WAITS], figures[GUEST_WAKES], figures[GUEST_RESCUES],
 		     figures[GUEST_UNKNOWN_TOKENS], figures[GUEST_EARLY_WAKES]);
@@ -145,23 +160,36 @@ static void print_summary(const struct apfctl *ctl, const struct host *host, con
 {
 	char a[FORMAT_MAX];
 
-	print_field(ctl, "VM", STYLE_HEADER, vm_label(vm));
-	print_field(ctl, "UUID", STYLE_NONE, vm->uuid);
+	field_print(ctl, "VM", STYLE_HEADER, vm_label(vm));
+	field_print(ctl, "UUID", STYLE_NONE, vm->uuid);
 	if (vm->libvirt_id >= 0)
-		print_fieldf(ctl, "libvirt id", "%d", vm->libvirt_id);
+		field_printf(ctl, "libvirt id", "%d", vm->libvirt_id);
 	if (vm->pid > 0)
-		print_fieldf(ctl, "PID", "%u", vm->pid);
-	print_field(ctl, "State", style_of_state(vm->state), vm->state);
+		field_printf(ctl, "PID", "%u", vm->pid);
+	if (vm->manager)
+		field_print(ctl, "Manager", STYLE_NONE, vm->manager);
+	if (vm->executable && vm->executable[0] != '\0')
+		field_print(ctl, "Executable", STYLE_NONE, vm->executable);
+	if (vm->cgroup)
+		field_print(ctl, "Cgroup", STYLE_NONE, vm->cgroup[0] != '\0' ? vm->cgroup : "none");
+	field_print(ctl, "State", style_of_state(vm->state), vm->state);
+	field_print_mode(ctl, vm);
 	print_since(ctl, vm);
-	print_field(ctl, "Swapped", STYLE_NONE,
+	field_print(ctl, "Swapped", STYLE_NONE,
 		    vm_knows_swapped(vm) ? format_bytes(a, vm->swapped_bytes) : "not known");
+	print_pressure(ctl, vm);
 	if (vm->watched)
 		print_figures(ctl, vm);
 	print_guest(ctl, vm);
-	print_fieldf(ctl, "Host", "apf_host %s%s%s, no-wait swap-in %s, nested guard %s",
+	field_printf(ctl, "Host", "apf_host %s%s%s, no-wait swap-in %s, nested guard %s",
 		     host->host_module, host->host_module_version[0] ? " " : "",
 		     host->host_module_version, host->nowait_swapin,
 		     host->nested_guard ? "on" : "off");
+	print_swap(ctl, host);
+	if (host->config_error && host->config_error[0] != '\0')
+		field_print(ctl, "Config error", STYLE_WARN, host->config_error);
+	if (host->dry_run)
+		field_print(ctl, "Dry run", STYLE_WARN, "apfd only says what it would do");
 }
 
 static void add_average(struct table *table, uint64_t sum_nsec, uint64_t count)
@@ -332,7 +360,7 @@ int verb_status(struct apfctl *ctl)
 
 	print_summary(ctl, &host, &vm);
 	for (size_t i = 0; i < n_findings; i++)
-		print_field(ctl, "Note", STYLE_WARN, findings[i].text);
+		field_print(ctl, "Note", STYLE_WARN, findings[i].text);
 	if (have_vcpus && (print_vcpus(ctl, &vcpus) < 0 || print_reports(ctl, &vcpus) < 0))
 		return apfctl_fail(APFCTL_FAILED, "out of memory");
 	if (print_histogram(ctl, &vm) < 0)

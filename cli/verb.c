@@ -21,28 +21,45 @@ const struct verb verbs[] = {
 	  "VM is a name, a UUID or libvirt's id of the running domain." },
 	{ "enable",
 	  { { "VM", COMPLETE_VM } },
-	  OPTION_BIT(OPTION_VCPU),
+	  OPTION_BIT(OPTION_VCPU) | OPTION_BIT(OPTION_PERSISTENT),
 	  verb_enable,
 	  "Switch asynchronous page faults on",
 	  "The same as 'set VM on'. Without --vcpu the whole VM is meant, vCPUs added\n"
-	  "later included." },
+	  "later included. --persistent keeps it when the VM is started again." },
 	{ "disable",
 	  { { "VM", COMPLETE_VM } },
-	  OPTION_BIT(OPTION_VCPU),
+	  OPTION_BIT(OPTION_VCPU) | OPTION_BIT(OPTION_PERSISTENT),
 	  verb_disable,
 	  "Switch asynchronous page faults off",
 	  "The same as 'set VM off'. Without --vcpu the whole VM is meant, vCPUs added\n"
-	  "later included." },
+	  "later included. --persistent keeps it when the VM is started again." },
+	{ "auto",
+	  { { "VM", COMPLETE_VM } },
+	  OPTION_BIT(OPTION_VCPU) | OPTION_BIT(OPTION_PERSISTENT),
+	  verb_auto,
+	  "Leave it to apfd's policy",
+	  "The same as 'set VM auto': apfd switches by what it sees; 'why VM' tells its\n"
+	  "reasons. --persistent keeps it when the VM is started again." },
 	{ "set",
-	  { { "VM", COMPLETE_VM }, { "STATE", COMPLETE_STATE } },
-	  OPTION_BIT(OPTION_VCPU),
+	  { { "VM", COMPLETE_VM }, { "MODE", COMPLETE_MODE } },
+	  OPTION_BIT(OPTION_VCPU) | OPTION_BIT(OPTION_PERSISTENT),
 	  verb_set,
-	  "Set the state of a VM or of some of its vCPUs",
-	  "STATE is one of\n"
-	  "  off  every swap-in stops the vCPU\n"
-	  "  pv   asynchronous only while the guest can be told\n"
-	  "  on   asynchronous whenever KVM can: it tells the guest or halts the vCPU\n"
-	  "All given vCPUs are changed or none." },
+	  "Set the mode of a VM or of some of its vCPUs",
+	  "MODE is one of\n"
+	  "  auto     what apfd's policy finds best, see 'apfctl why VM'\n"
+	  "  on       asynchronous whenever KVM can: it tells the guest or halts the vCPU\n"
+	  "  pv       asynchronous only while the guest can be told\n"
+	  "  off      every swap-in stops the vCPU\n"
+	  "  default  what the configuration, or for vCPUs the VM, says\n"
+	  "All given vCPUs are changed or none. --persistent keeps it when the VM is\n"
+	  "started again." },
+	{ "why",
+	  { { "VM", COMPLETE_VM } },
+	  OPTION_BIT(OPTION_JSON),
+	  verb_why,
+	  "Show what the policy wants of a VM, and why",
+	  "For each vCPU the state wanted, since when, the rule, the reason and the figures\n"
+	  "it looked at; below, the last decisions." },
 	{ "top",
 	  {},
 	  OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_INTERVAL) | OPTION_BIT(OPTION_COUNT),
@@ -55,9 +72,9 @@ const struct verb verbs[] = {
 	  OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_COUNT),
 	  verb_monitor,
 	  "Print events of the VMs as they come",
-	  "One line for each change of a gate, alarm of a guest, VM that comes or goes, and\n"
-	  "change of apfd, apf_host or libvirt. With VMs given, of VMs only those are\n"
-	  "shown. Goes on when apfd is restarted; ends with Ctrl-C." },
+	  "One line for each decision, change of a gate, alarm of a guest, VM that comes or\n"
+	  "goes, and change of apfd, apf_host or libvirt. With VMs given, of VMs only those\n"
+	  "are shown. Goes on when apfd is restarted; ends with Ctrl-C." },
 	{ "metrics",
 	  {},
 	  0,
@@ -65,6 +82,12 @@ const struct verb verbs[] = {
 	  "Print all figures as OpenMetrics text",
 	  "For scripts, and for whoever has no apf-exporter(8) running, which serves the\n"
 	  "same over HTTP." },
+	{ "reload",
+	  {},
+	  0,
+	  verb_reload,
+	  "Let apfd read its configuration again",
+	  "If it is wrong, says where, and the last good one still holds." },
 	{ "__tables", {}, 0, verb_complete_tables, NULL, NULL },
 	{ "__vms", {}, 0, verb_complete_vms, NULL, NULL },
 };
@@ -76,8 +99,10 @@ const struct option_row options[_OPTION_MAX] = {
 	[OPTION_VERSION] = { "version", 0, NULL, true, "Show the version" },
 	[OPTION_NO_ASK_PASSWORD] = { "no-ask-password", 0, NULL, true,
 				     "Do not let polkit ask for a password" },
+	[OPTION_HOST] = { "host", 'H', "HOST", true, "Talk to apfd on HOST or USER@HOST, through ssh" },
 	[OPTION_JSON] = { "json", 0, NULL, false, "Print JSON, numbers unrounded" },
 	[OPTION_VCPU] = { "vcpu", 0, "LIST", false, "Only these vCPUs, e.g. 0,2-3" },
+	[OPTION_PERSISTENT] = { "persistent", 0, NULL, false, "Also when the VM is started again" },
 	[OPTION_INTERVAL] = { "interval", 0, "SEC", false,
 			      "Seconds between two looks, 0.1 to 3600 (default 1)" },
 	[OPTION_COUNT] = { "count", 0, "N", false, "End after N looks or events" },
@@ -92,8 +117,8 @@ const char *const exit_statuses[_APFCTL_EXIT_MAX] = {
 	[APFCTL_MISSING] = "apfd or apf_host is missing",
 };
 
-const char *const state_names[] = { "off", "pv", "on" };
-const size_t n_state_names = ELEMENTSOF(state_names);
+const char *const mode_names[] = { "auto", "on", "pv", "off", "default" };
+const size_t n_mode_names = ELEMENTSOF(mode_names);
 
 const struct verb *verb_find(const char *name)
 {
@@ -217,7 +242,7 @@ char *near_options(const char *word)
 	return suggest(word, "--", names, _OPTION_MAX);
 }
 
-char *near_states(const char *word)
+char *near_modes(const char *word)
 {
-	return suggest(word, "", state_names, n_state_names);
+	return suggest(word, "", mode_names, n_mode_names);
 }

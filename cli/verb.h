@@ -18,15 +18,17 @@
 enum completion {
 	COMPLETE_NOTHING,
 	COMPLETE_VM,
-	COMPLETE_STATE,
+	COMPLETE_MODE,
 };
 
 enum option_id {
 	OPTION_HELP,
 	OPTION_VERSION,
 	OPTION_NO_ASK_PASSWORD,
+	OPTION_HOST,
 	OPTION_JSON,
 	OPTION_VCPU,
+	OPTION_PERSISTENT,
 	OPTION_INTERVAL,
 	OPTION_COUNT,
 	_OPTION_MAX,
@@ -84,8 +86,8 @@ extern const struct verb verbs[];
 extern const size_t n_verbs;
 extern const struct option_row options[_OPTION_MAX];
 extern const char *const exit_statuses[_APFCTL_EXIT_MAX];
-extern const char *const state_names[];
-extern const size_t n_state_names;
+extern const char *const mode_names[];
+extern const size_t n_mode_names;
 
 const struct verb *verb_find(const char *name);
 /* Arguments that must be given; @ret_any: whether any number more may be. */
@@ -100,13 +102,16 @@ void help_print(FILE *file, const struct verb *verb);
 /* near_*: " (did you mean 'X' or 'Y'?)" or "", to be freed; NULL without memory. */
 char *near_verbs(const char *word);
 char *near_options(const char *word);
-char *near_states(const char *word);
+char *near_modes(const char *word);
 
 int verb_list(struct apfctl *ctl);
 int verb_status(struct apfctl *ctl);
 int verb_enable(struct apfctl *ctl);
 int verb_disable(struct apfctl *ctl);
+int verb_auto(struct apfctl *ctl);
 int verb_set(struct apfctl *ctl);
+int verb_why(struct apfctl *ctl);
+int verb_reload(struct apfctl *ctl);
 int verb_top(struct apfctl *ctl);
 int verb_monitor(struct apfctl *ctl);
 int verb_metrics(struct apfctl *ctl);

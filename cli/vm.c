@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "objects.h"
 #include "props.h"
 #include "strv.h"
 
@@ -63,9 +64,83 @@ static int read_counters(sd_bus_message *m, void *field)
 	return seen == (1ULL << _COUNTER_MAX) - 1 ? 0 : -EBADMSG;
 }
 
-#define HOST(name, type, read, field)                          \
-	{                                                      \
-		name, type, read, offsetof(struct host, field) \
+static int read_vcpu_mode(sd_bus_message *m, void *userdata)
+{
+	struct vcpu_modes *modes = userdata;
+	struct vcpu_mode *all, entry = {};
+	const char *mode;
+	int r;
+
+	r = sd_bus_message_read(m, "us", &entry.index, &mode);
+	if (r < 0)
+		return r;
+	all = reallocarray(modes->all, modes->n + 1, sizeof(*all));
+	if (!all)
+		return -ENOMEM;
+	modes->all = all;
+	entry.mode = strdup(mode);
+	if (!entry.mode)
+		return -ENOMEM;
+	all[modes->n++] = entry;
+	return 0;
+}
+
+static int compare_vcpu_modes(const void *a, const void *b)
+{
+	const struct vcpu_mode *mode_a = a, *mode_b = b;
+
+	return mode_a->index < mode_b->index ? -1 : mode_a->index > mode_b->index;
+}
+
+static int read_vcpu_modes(sd_bus_message *m, void *field)
+{
+	struct vcpu_modes *modes = field;
+	int r;
+
+	r = dict_read(m, "us", read_vcpu_mode, modes);
+	if (r >= 0 && modes->n > 0)
+		qsort(modes->all, modes->n, sizeof(*modes->all), compare_vcpu_modes);
+	return r;
+}
+
+#define SWAP(name, type, read, field)                                 \
+	{                                                             \
+		name, type, read, offsetof(struct swap_device, field) \
+	}
+static const struct prop swap_props[] = {
+	SWAP("Path", "s", prop_read_string, path),
+	SWAP("Kind", "s", prop_read_string, kind),
+	SWAP("Size", "t", prop_read_basic, size_bytes),
+	SWAP("Used", "t", prop_read_basic, used_bytes),
+	SWAP("Reads", "t", prop_read_basic, reads),
+	SWAP("ReadLatencyUSec", "t", prop_read_basic, read_latency_usec),
+	SWAP("Synchronous", "b", prop_read_bool, synchronous),
+};
+
+static int append_swap(sd_bus_message *m, void *userdata, const struct prop **ret_bad)
+{
+	struct swap_devices *devices = userdata;
+	struct swap_device *all = reallocarray(devices->all, devices->n + 1, sizeof(*all));
+
+	if (!all)
+		return -ENOMEM;
+	devices->all = all;
+	all[devices->n] = (struct swap_device){};
+	return props_read(m, swap_props, ELEMENTSOF(swap_props), &all[devices->n++], ret_bad);
+}
+
+static int read_swap(sd_bus_message *m, void *field)
+{
+	struct swap_devices *devices = field;
+	const char *bad;
+
+	devices->known = true;
+	return props_read_array(m, append_swap, devices, &bad);
+}
+
+#define HOST(name, type, read, field, ...)                                  \
+	{                                                                   \
+		name, type, read, offsetof(struct host, field), __VA_ARGS__ \
 	}
 static const struct prop host_props[] = {
 	HOST("Version", "s", prop_read_string, version),
@@ -75,11 +150,15 @@ static const struct prop host_props[] = {
 	HOST("NestedGuard", "b", prop_read_bool, nested_guard),
 	HOST("Libvirt", "s", prop_read_string, libvirt),
 	HOST("LibvirtURI", "s", prop_read_string, libvirt_uri),
+	HOST("ConfigFiles", "as", prop_read_strv, config_files, .optional = true),
+	HOST("ConfigError", "s", prop_read_string, config_error, .optional = true),
+	HOST("DryRun", "b", prop_read_bool, dry_run, .optional = true),
+	HOST("Swap", "aa{sv}", read_swap, swap, .optional = true),
 };
 
-#define VM(name, type, read, field)                          \
-	{                                                    \
-		name, type, read, offsetof(struct vm, field) \
+#define VM(name, type, read, field, ...)                                  \
+	{                                                                 \
+		name, type, read, offsetof(struct vm, field), __VA_ARGS__ \
 	}
 static const struct prop vm_props[] = {
 	VM("UUID", "s", prop_read_string, uuid),
@@ -103,6 +182,13 @@ static const struct prop vm_props[] = {
 	VM("StallRatio", "d", prop_read_basic, stall_ratio),
 	VM("AsyncHistogram", "at", prop_read_histogram, async),
 	VM("SyncHistogram", "at", prop_read_histogram, sync),
+	VM("Mode", "s", prop_read_string, mode, .optional = true),
+	VM("ModeSource", "s", prop_read_string, mode_source, .optional = true),
+	VM("VCPUModes", "a{us}", read_vcpu_modes, vcpu_modes, .optional = true),
+	VM("Pressure", "a{sd}", prop_read_pressure, pressure, .optional = true),
+	VM("CGroup", "s", prop_read_string, cgroup, .optional = true),
+	VM("Manager", "s", prop_read_string, manager, .optional = true),
+	VM("Executable", "s", prop_read_string, executable, .optional = true),
 };
 
 #define VCPU(name, type, read, field, ...)                                  \
@@ -130,6 +216,13 @@ void host_clear(struct host *host)
 	free(host->nowait_swapin);
 	free(host->libvirt);
 	free(host->libvirt_uri);
+	strv_free(host->config_files);
+	free(host->config_error);
+	for (size_t i = 0; i < host->swap.n; i++) {
+		free(host->swap.all[i].path);
+		free(host->swap.all[i].kind);
+	}
+	free(host->swap.all);
 	*host = (struct host){};
 }
 
@@ -140,6 +233,15 @@ void vm_clear(struct vm *vm)
 	free(vm->state);
 	free(vm->guest_module);
 	strv_free(vm->vcpu_states);
+	free(vm->path);
+	free(vm->mode);
+	free(vm->mode_source);
+	for (size_t i = 0; i < vm->vcpu_modes.n; i++)
+		free(vm->vcpu_modes.all[i].mode);
+	free(vm->vcpu_modes.all);
+	free(vm->cgroup);
+	free(vm->manager);
+	free(vm->executable);
 	*vm = (struct vm){};
 }
 
@@ -183,72 +285,36 @@ int vm_read(sd_bus_message *m, struct vm *vm, const char **ret_bad)
 	return read_object(m, vm_props, ELEMENTSOF(vm_props), vm, ret_bad);
 }
 
-int vcpu_array_read(sd_bus_message *m, struct vcpu_array *array, const char **ret_bad)
+static int append_vcpu(sd_bus_message *m, void *userdata, const struct prop **ret_bad)
 {
-	int r;
+	struct vcpu_array *array = userdata;
+	struct vcpu *vcpus = reallocarray(array->vcpus, array->n + 1, sizeof(*vcpus));
 
-	*ret_bad = NULL;
-	r = sd_bus_message_enter_container(m, 'a', "a{sv}");
-	if (r < 0)
-		return r == -ENXIO ? -EBADMSG : r;
-
-	while ((r = sd_bus_message_at_end(m, false)) == 0) {
-		struct vcpu *vcpus = reallocarray(array->vcpus, array->n + 1, sizeof(*vcpus));
-
-		if (!vcpus)
-			return -ENOMEM;
-		array->vcpus = vcpus;
-		vcpus[array->n] = (struct vcpu){};
-		r = read_object(m, vcpu_props, ELEMENTSOF(vcpu_props), &vcpus[array->n++], ret_bad);
-		if (r < 0)
-			return r;
-	}
-	if (r < 0)
-		return r;
-	r = sd_bus_message_exit_container(m);
-	return r < 0 ? r : 0;
+	if (!vcpus)
+		return -ENOMEM;
+	array->vcpus = vcpus;
+	vcpus[array->n] = (struct vcpu){};
+	return props_read(m, vcpu_props, ELEMENTSOF(vcpu_props), &vcpus[array->n++], ret_bad);
 }
 
-/* Appends what a{sv} at the read position says of a VM. */
-static int vm_list_append(sd_bus_message *m, struct vm_list *list, const char **ret_bad)
+int vcpu_array_read(sd_bus_message *m, struct vcpu_array *array, const char **ret_bad)
 {
-	struct vm *vms = reallocarray(list->vms, list->n + 1, sizeof(*vms));
+	return props_read_array(m, append_vcpu, array, ret_bad);
+}
+
+static int vm_list_append(const char *path, sd_bus_message *m, void *userdata, const char **ret_bad)
+{
+	struct vm_list *list = userdata;
+	struct vm *vms = reallocarray(list->vms, list->n + 1, sizeof(*vms)), *vm;
 
 	if (!vms)
 		return -ENOMEM;
 	list->vms = vms;
-	vms[list->n] = (struct vm){};
-	return vm_read(m, &vms[list->n++], ret_bad);
-}
-
-/* Reads a{sa{sv}}, the interfaces of one object. */
-static int vm_list_read_object(sd_bus_message *m, struct vm_list *list, const char **ret_bad)
-{
-	int r;
-
-	r = sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
-	if (r < 0)
-		return r;
-	while ((r = sd_bus_message_enter_container(m, 'e', "sa{sv}")) > 0) {
-		const char *interface;
-
-		r = sd_bus_message_read_basic(m, 's', &interface);
-		if (r < 0)
-			return r;
-		if (strcmp(interface, "org.apfd.VM1") == 0)
-			r = vm_list_append(m, list, ret_bad);
-		else
-			r = sd_bus_message_skip(m, "a{sv}");
-		if (r < 0)
-			return r;
-		r = sd_bus_message_exit_container(m);
-		if (r < 0)
-			return r;
-	}
-	if (r < 0)
-		return r;
-	r = sd_bus_message_exit_container(m);
-	return r < 0 ? r : 0;
+	vm = &vms[list->n++];
+	*vm = (struct vm){ .path = strdup(path) };
+	if (!vm->path)
+		return -ENOMEM;
+	return vm_read(m, vm, ret_bad);
 }
 
 static int compare_vms(const void *a, const void *b)
@@ -265,20 +331,7 @@ int vm_list_read(sd_bus_message *m, struct vm_list *list, const char **ret_bad)
 	int r;
 
 	*ret_bad = NULL;
-	r = sd_bus_message_enter_container(m, 'a', "{oa{sa{sv}}}");
-	if (r < 0)
-		return r == -ENXIO ? -EBADMSG : r;
-	while ((r = sd_bus_message_enter_container(m, 'e', "oa{sa{sv}}")) > 0) {
-		r = sd_bus_message_skip(m, "o");
-		if (r < 0)
-			return r;
-		r = vm_list_read_object(m, list, ret_bad);
-		if (r < 0)
-			return r;
-		r = sd_bus_message_exit_container(m);
-		if (r < 0)
-			return r;
-	}
+	r = objects_read(m, vm_list_append, list, ret_bad);
 	if (r < 0)
 		return r;
 	if (list->n > 0)

@@ -14,6 +14,7 @@
 #include "apf/cleanup.h"
 #include "guest.h"
 #include "histogram.h"
+#include "pressure.h"
 #include "vcpu-list.h"
 
 /* Counters of apf_host(4). */
@@ -54,7 +55,35 @@ struct counter_name {
 extern const struct counter_name counter_names[_COUNTER_MAX];
 
 /**
+ * struct swap_device - an element of org.apfd.Manager1.Swap
+ * @synchronous: it completes in the caller: nothing is left to wait for
+ */
+struct swap_device {
+	char *path;
+	char *kind;
+	uint64_t size_bytes;
+	uint64_t used_bytes;
+	uint64_t reads;
+	uint64_t read_latency_usec;
+	bool synchronous;
+};
+
+/**
+ * struct swap_devices - all of the host
+ * @known: apfd told of them
+ */
+struct swap_devices {
+	bool known;
+	struct swap_device *all;
+	size_t n;
+};
+
+/**
  * struct host - org.apfd.Manager1; fields as in org.apfd(5)
+ *
+ * An apfd older than the policy tells nothing from @config_files on.
+ *
+ * @config_files, @config_error: NULL if not told
  */
 struct host {
 	char *version;
@@ -64,10 +93,31 @@ struct host {
 	bool nested_guard;
 	char *libvirt;
 	char *libvirt_uri;
+	char **config_files;
+	char *config_error;
+	bool dry_run;
+	struct swap_devices swap;
+};
+
+/**
+ * struct vcpu_mode - a vCPU whose mode is not the VM's
+ */
+struct vcpu_mode {
+	uint32_t index;
+	char *mode;
+};
+
+struct vcpu_modes {
+	struct vcpu_mode *all;
+	size_t n;
 };
 
 /**
  * struct vm - org.apfd.VM1; fields as in org.apfd(5)
+ *
+ * An apfd older than the policy tells nothing from @mode on; NULL then.
+ *
+ * @path: its object; NULL if it is not from a list
  * @libvirt_id: -1 if none
  * @pid: 0 if not known
  * @guest_module: "present", "absent" or "unknown"
@@ -96,6 +146,14 @@ struct vm {
 	double stall_ratio;
 	struct histogram async;
 	struct histogram sync;
+	char *path;
+	char *mode;
+	char *mode_source;
+	struct vcpu_modes vcpu_modes;
+	struct pressure pressure;
+	char *cgroup;
+	char *manager;
+	char *executable;
 };
 
 struct vm_list {

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "bus.h"
+#include "objects.h"
 #include "props.h"
 #include "verb.h"
 
@@ -120,9 +121,10 @@ static const struct prop host_changes[] = {
 	HOST_CHANGE("Libvirt", libvirt),
 };
 
-/* A VM apfd shows: kept, and told of if it is new. Reads a{sv}. */
-static int vm_shown(struct watch *watch, const char *path, sd_bus_message *m, const char **ret_bad)
+/* A VM apfd shows: kept, and told of if it is new. */
+static int vm_shown(const char *path, sd_bus_message *m, void *userdata, const char **ret_bad)
 {
+	struct watch *watch = userdata;
 	struct watched_vm *vm = vm_find(watch, path), *vms;
 	struct event event = { .kind = EVENT_VM_ADDED };
 	const struct prop *bad = NULL;
@@ -152,36 +154,6 @@ static int vm_shown(struct watch *watch, const char *path, sd_bus_message *m, co
 	if (is_new && watch->primed)
 		tell_vm(watch, vm, &event);
 	return 0;
-}
-
-/* Reads a{sa{sv}}, the interfaces of the object at @path. */
-static int object_shown(struct watch *watch, const char *path, sd_bus_message *m,
-			const char **ret_bad)
-{
-	int r;
-
-	r = sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
-	if (r < 0)
-		return r;
-	while ((r = sd_bus_message_enter_container(m, 'e', "sa{sv}")) > 0) {
-		const char *interface;
-
-		r = sd_bus_message_read_basic(m, 's', &interface);
-		if (r < 0)
-			return r;
-		if (strcmp(interface, VM_INTERFACE) == 0)
-			r = vm_shown(watch, path, m, ret_bad);
-		else
-			r = sd_bus_message_skip(m, "a{sv}");
-		if (r < 0)
-			return r;
-		r = sd_bus_message_exit_container(m);
-		if (r < 0)
-			return r;
-	}
-	if (r < 0)
-		return r;
-	return sd_bus_message_exit_container(m);
 }
 
 static void vm_gone(struct watch *watch, struct watched_vm *vm)
@@ -254,19 +226,12 @@ static bool is_answer(struct watch *watch, sd_bus_message *m)
 static int on_objects(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
 {
 	struct watch *watch = userdata;
-	const char *bad = NULL, *path;
+	const char *bad = NULL;
 	int r;
 
 	if (!is_answer(watch, m))
 		return 0;
-	r = sd_bus_message_enter_container(m, 'a', "{oa{sa{sv}}}");
-	while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "oa{sa{sv}}")) > 0) {
-		r = sd_bus_message_read_basic(m, 'o', &path);
-		if (r >= 0)
-			r = object_shown(watch, path, m, &bad);
-		if (r >= 0)
-			r = sd_bus_message_exit_container(m);
-	}
+	r = objects_read(m, vm_shown, watch, &bad);
 	if (r < 0) {
 		end(watch, bus_fail_message(watch->ctl, "a VM", bad, r));
 		return 0;
@@ -344,7 +309,7 @@ static int on_added(struct watch *watch, sd_bus_message *m, const char **ret_bad
 	int r;
 
 	r = sd_bus_message_read_basic(m, 'o', &path);
-	return r < 0 ? r : object_shown(watch, path, m, ret_bad);
+	return r < 0 ? r : object_read(path, m, vm_shown, watch, ret_bad);
 }
 
 static int on_removed(struct watch *watch, sd_bus_message *m, const char **ret_bad)
@@ -441,6 +406,41 @@ static int on_gate(struct watch *watch, sd_bus_message *m, const char **ret_bad)
 	return r < 0 ? r : tell_sender(watch, m, &event);
 }
 
+static int on_gate_changing(struct watch *watch, sd_bus_message *m, const char **ret_bad)
+{
+	struct event event = { .kind = EVENT_GATE_CHANGING };
+	int r;
+
+	r = sd_bus_message_read_basic(m, 's', &event.state);
+	if (r >= 0)
+		r = prop_read_vcpus(m, &event.vcpus);
+	if (r >= 0)
+		r = sd_bus_message_read_basic(m, 's', &event.reason);
+	return r < 0 ? r : tell_sender(watch, m, &event);
+}
+
+static int on_decided(struct watch *watch, sd_bus_message *m, const char **ret_bad)
+{
+	struct event event = { .kind = EVENT_DECIDED };
+	int r, dry_run;
+
+	r = sd_bus_message_read_basic(m, 's', &event.state);
+	if (r >= 0)
+		r = prop_read_vcpus(m, &event.vcpus);
+	if (r >= 0)
+		r = sd_bus_message_read(m, "ss", &event.rule, &event.reason);
+	if (r >= 0)
+		r = prop_read_figures(m, &event.inputs);
+	if (r >= 0)
+		r = sd_bus_message_read_basic(m, 'b', &dry_run);
+	if (r >= 0) {
+		event.dry_run = dry_run;
+		r = tell_sender(watch, m, &event);
+	}
+	figures_clear(&event.inputs);
+	return r;
+}
+
 static int on_guest(struct watch *watch, sd_bus_message *m, const char **ret_bad)
 {
 	struct event event = { .kind = EVENT_GUEST };
@@ -465,6 +465,8 @@ static const struct signal_row {
 	{ "org.freedesktop.DBus.ObjectManager", "InterfacesAdded", "oa{sa{sv}}", on_added },
 	{ "org.freedesktop.DBus.ObjectManager", "InterfacesRemoved", "oas", on_removed },
 	{ "org.freedesktop.DBus.Properties", "PropertiesChanged", "sa{sv}as", on_changed },
+	{ VM_INTERFACE, "Decided", "saussa{sd}b", on_decided },
+	{ VM_INTERFACE, "GateChanging", "saus", on_gate_changing },
 	{ VM_INTERFACE, "GateChanged", "sauiss", on_gate },
 	{ VM_INTERFACE, "GuestEvent", "sua{su}", on_guest },
 };

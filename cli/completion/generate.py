@@ -34,10 +34,11 @@ def bash_parts(tables):
         verb_cases.append(f'\t{verb["name"]})\n\t\toptions={shlex.quote(words)}\n'
                           f'\t\tkinds=({kinds})\n'
                           f'\t\tany={int(has_any(verb))}\n\t\t;;')
-    with_value = '|'.join('--' + o['name'] for o in tables['options'] if o['arg'])
+    with_value = '|'.join(dash + name for o in tables['options'] if o['arg']
+                          for dash, name in (('-', o['short_name']), ('--', o['name'])) if name)
     return {
         'VERBS': ' '.join(v['name'] for v in tables['verbs']),
-        'STATES': ' '.join(tables['states']),
+        'MODES': ' '.join(tables['modes']),
         'OPTIONS': ' '.join('--' + o['name'] for o in options_of(tables)),
         'OPTIONS_WITH_VALUE': with_value,
         'VERB_CASES': '\n'.join(verb_cases),
@@ -52,16 +53,16 @@ def zsh_text(text):
 
 
 def zsh_option(option):
-    value = f':{option["arg"]}: ' if option['arg'] else ''
-    equals = '=' if option['arg'] else ''
-    names = ['--' + option['name'] + equals]
+    action = '_hosts' if option['name'] == 'host' else ' '
+    value = f':{zsh_text(option["arg"])}:{action}' if option['arg'] else ''
+    names = ['--' + option['name'] + ('=' if option['arg'] else '')]
     if option['short_name']:
-        names.append('-' + option['short_name'])
+        names.append('-' + option['short_name'] + ('+' if option['arg'] else ''))
     return [shlex.quote(f'{name}[{zsh_text(option["help"])}]{value}') for name in names]
 
 
 def zsh_parts(tables):
-    actions = {'vm': '_apfctl_vms', 'state': f'({" ".join(tables["states"])})', 'nothing': ' '}
+    actions = {'vm': '_apfctl_vms', 'mode': f'({" ".join(tables["modes"])})', 'nothing': ' '}
     verb_rows, verb_cases = [], []
     for verb in tables['verbs']:
         verb_rows.append('\t' + shlex.quote(f'{verb["name"]}:{zsh_text(verb["help"])}'))
@@ -85,7 +86,7 @@ def fish_parts(tables):
     for verb in tables['verbs']:
         lines.append(f'complete -c apfctl -n "not __fish_seen_subcommand_from $__apfctl_verbs" '
                      f'-a {verb["name"]} -d {shlex.quote(verb["help"])}')
-        actions = {'vm': '(__apfctl_vms)', 'state': ' '.join(tables['states']), 'nothing': ''}
+        actions = {'vm': '(__apfctl_vms)', 'mode': ' '.join(tables['modes']), 'nothing': ''}
         for number, arg in enumerate(verb['args'], 1):
             test = '-ge' if arg['any'] else '-eq'
             lines.append(f'complete -c apfctl '
@@ -97,6 +98,8 @@ def fish_parts(tables):
             f'-n "__fish_seen_subcommand_from {" ".join(takers)}" '
         short = f'-s {option["short_name"]} ' if option['short_name'] else ''
         value = '-x ' if option['arg'] else ''
+        if option['name'] == 'host':
+            value += '-a "(__fish_print_hostnames)" '
         lines.append(f'complete -c apfctl {condition}{short}-l {option["name"]} {value}'
                      f'-d {shlex.quote(option["help"])}')
     return {'VERBS': ' '.join(verbs), 'COMPLETE': '\n'.join(lines)}

@@ -64,6 +64,15 @@ def empty_apfd(bus):
 
 
 @pytest.fixture
+def older_apfd(bus):
+    """An apfd from before the policy, without a VM."""
+    mock = MockApfd(bus)
+    mock.set_host(facts.older(facts.HOST), older=True)
+    yield mock
+    mock.stop()
+
+
+@pytest.fixture
 def apfd(empty_apfd):
     """An apfd with the VMs of facts.py."""
     empty_apfd.web1 = empty_apfd.add_vm(facts.WEB1, facts.WEB1_VCPUS)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the mock tells: a host, and VMs whose every figure is different."""
 
+import dbus
+
 HOST = {
     'Version': '0.1.0',
     'HostModule': 'present',
@@ -9,9 +11,25 @@ HOST = {
     'NestedGuard': True,
     'Libvirt': 'connected',
     'LibvirtURI': 'qemu:///system',
+    'ConfigFiles': ['/etc/apfd/apfd.conf'],
+    'ConfigError': '',
+    'DryRun': False,
+    'Swap': [{'Path': dbus.String('/dev/vdb'), 'Kind': dbus.String('disk'),
+              'Size': dbus.UInt64(8 << 30), 'Used': dbus.UInt64(327155712),
+              'Reads': dbus.UInt64(4711), 'ReadLatencyUSec': dbus.UInt64(5200),
+              'Synchronous': dbus.Boolean(False)}],
 }
 HOST_ABSENT = dict(HOST, HostModule='absent', HostModuleVersion='', NoWaitSwapin='unknown',
                    NestedGuard=False)
+
+# What an apfd without the policy tells nothing of.
+NEW_OF_HOST = ('ConfigFiles', 'ConfigError', 'DryRun', 'Swap')
+NEW_OF_VM = ('Mode', 'ModeSource', 'VCPUModes', 'Pressure', 'CGroup', 'Manager', 'Executable')
+
+
+def older(values):
+    return {k: v for k, v in values.items() if k not in NEW_OF_HOST + NEW_OF_VM}
+
 
 COUNTER_KEYS = {
     'Asked': 'asked', 'Refused': 'refused', 'RefusedNested': 'refused_nested',
@@ -90,6 +108,15 @@ WEB1 = {
     'StallRatio': 0.024,
     'AsyncHistogram': histogram({12: 90, 13: 1000}),
     'SyncHistogram': histogram({3: 10, 13: 200}),
+    'Mode': 'auto',
+    'ModeSource': 'metadata',
+    'VCPUModes': {1: 'off'},
+    'Pressure': {'MemoryBytes': 1073741824.0, 'SwapBytes': 268435456.0, 'SwapInRate': 123.75,
+                 'RefaultRate': 17.5, 'MajorFaultRate': 99.0, 'SomeAvg10': 12.5,
+                 'FullAvg10': 3.25, 'StallRatio': 0.024, 'Trend': -0.0025, 'NewFigure': 1.0},
+    'CGroup': '/machine.slice/machine-qemu\\x2d3\\x2dweb1.scope',
+    'Manager': 'libvirt',
+    'Executable': '/usr/bin/qemu-system-x86_64',
 }
 
 WEB1_VCPUS = [
@@ -136,6 +163,13 @@ WEB2 = {
     'StallRatio': 0.0,
     'AsyncHistogram': [],
     'SyncHistogram': [],
+    'Mode': 'off',
+    'ModeSource': 'config',
+    'VCPUModes': {},
+    'Pressure': {},
+    'CGroup': '',
+    'Manager': 'libvirt',
+    'Executable': '',
 }
 
 
@@ -171,6 +205,17 @@ JSON_WEB1 = {
         'waits': 1500, 'wakes': 1496,
     },
     'paused_vcpus': [],
+    'mode': 'auto',
+    'mode_source': 'metadata',
+    'vcpu_modes': [{'index': 1, 'mode': 'off'}],
+    'pressure': {
+        'memory_bytes': 1073741824, 'swap_bytes': 268435456, 'swapin_pages_per_sec': 123.75,
+        'refaults_per_sec': 17.5, 'major_faults_per_sec': 99, 'some_avg10_percent': 12.5,
+        'full_avg10_percent': 3.25, 'stall_ratio': 0.024, 'trend_per_sec': -0.0025,
+    },
+    'cgroup': '/machine.slice/machine-qemu\\x2d3\\x2dweb1.scope',
+    'manager': 'libvirt',
+    'executable': '/usr/bin/qemu-system-x86_64',
 }
 
 JSON_WEB2 = {
@@ -192,4 +237,11 @@ JSON_WEB2 = {
     'guest_module': 'unknown',
     'guest_report': None,
     'paused_vcpus': [],
+    'mode': 'off',
+    'mode_source': 'config',
+    'vcpu_modes': [],
+    'pressure': dict.fromkeys(JSON_WEB1['pressure']),
+    'cgroup': '',
+    'manager': 'libvirt',
+    'executable': '',
 }

@@ -35,13 +35,26 @@ BUS_CONFIG = '''<busconfig>
 '''
 
 
+# Not in the interface descriptions yet.
+PENDING_PROPERTIES = {
+    MANAGER: {'ConfigFiles': 'as', 'ConfigError': 's', 'DryRun': 'b', 'Swap': 'aa{sv}'},
+    VM: {'Mode': 's', 'ModeSource': 's', 'VCPUModes': 'a{us}', 'Pressure': 'a{sd}', 'CGroup': 's',
+         'Manager': 's', 'Executable': 's'},
+}
+PENDING_METHODS = {
+    MANAGER: [('Reload', '', '')],
+    VM: [('SetMode', 'saub', ''), ('Explain', '', 'aa{sv}'), ('History', '', 'aa{sv}')],
+}
+
+
 def interface_xml(name):
     tree = ET.parse(ROOT / 'daemon' / 'data' / f'{name}.xml')
     return tree.find(f'interface[@name="{name}"]')
 
 
 def property_types(name):
-    return {p.get('name'): p.get('type') for p in interface_xml(name).findall('property')}
+    return {**PENDING_PROPERTIES[name],
+            **{p.get('name'): p.get('type') for p in interface_xml(name).findall('property')}}
 
 
 def methods(name):
@@ -50,14 +63,18 @@ def methods(name):
         return ''.join(a.get('type') for a in method.findall('arg')
                        if a.get('direction', 'in') == direction)
 
-    return [(m.get('name'), signature(m, 'in'), signature(m, 'out'))
-            for m in interface_xml(name).findall('method')]
+    described = [(m.get('name'), signature(m, 'in'), signature(m, 'out'))
+                 for m in interface_xml(name).findall('method')]
+    return [*described, *(row for row in PENDING_METHODS[name] if row not in described)]
 
 
 def typed(signature, value):
     """VALUE as the D-Bus type SIGNATURE; the mock must not guess 32 bits for 64."""
     basic = {'s': dbus.String, 'b': dbus.Boolean, 'i': dbus.Int32, 'u': dbus.UInt32,
              't': dbus.UInt64, 'd': dbus.Double}
+    if signature == 'v':
+        # The test says what type it has.
+        return value
     if signature in basic:
         return basic[signature](value)
     if signature.startswith('a{'):
@@ -67,9 +84,10 @@ def typed(signature, value):
     return dbus.Array([typed(signature[1:], v) for v in value], signature=signature[1:])
 
 
-def typed_properties(interface, values):
+def typed_properties(interface, values, older=False):
     types = property_types(interface)
-    assert set(values) <= set(types), 'the test gives properties that the contract has not'
+    if not older:
+        assert set(values) == set(types), 'the test does not give exactly the contract\'s properties'
     return dbus.Dictionary({name: typed(types[name], value) for name, value in values.items()},
                            signature='sv')
 
@@ -134,22 +152,33 @@ class MockApfd:
     def claim(self):
         self.run('self.claimed = dbus.service.BusName("org.apfd", self.connection)')
 
-    def set_host(self, values):
-        mock, properties = self.object('/org/apfd'), typed_properties(MANAGER, values)
+    def set_host(self, values, older=False):
+        """OLDER: the host of an apfd that has less than the contract."""
+        mock = self.object('/org/apfd')
+        properties = typed_properties(MANAGER, values, older)
         if self.has_host:
             mock.UpdateProperties(MANAGER, properties)
         else:
             mock.AddProperties(MANAGER, properties)
+            mock.AddMethods(MANAGER, dbus.Array(
+                [('Reload', '', '', '')] if not older else [], signature='(ssss)'))
         self.has_host = True
         self._update_get_vm()
 
-    def add_vm(self, values, vcpus=()):
-        """A VM with exactly the contract's properties, and its answer to GetVCPUs."""
+    def add_vm(self, values, vcpus=(), explain=(), history=(), older=False):
+        """A VM with exactly the contract's properties, and its answers.
+
+        OLDER: the VM of an apfd that has less than the contract.
+        """
         path = '/org/apfd/vm/' + values['UUID'].replace('-', '_')
-        codes = {'GetVCPUs': 'ret = ' + vcpus_code(vcpus)}
+        codes = {'GetVCPUs': 'ret = ' + dicts_code(vcpus, VCPU_TYPES),
+                 'Explain': 'ret = ' + dicts_code(explain, EXPLAIN_TYPES),
+                 'History': 'ret = ' + dicts_code(history, HISTORY_TYPES)}
+        pending = [row[0] for row in PENDING_METHODS[VM]]
         rows = dbus.Array([(name, sig_in, sig_out, codes.get(name, ''))
-                           for name, sig_in, sig_out in methods(VM)], signature='(ssss)')
-        self.object('/org/apfd').AddObject(path, VM, typed_properties(VM, values), rows)
+                           for name, sig_in, sig_out in methods(VM)
+                           if not older or name not in pending], signature='(ssss)')
+        self.object('/org/apfd').AddObject(path, VM, typed_properties(VM, values, older), rows)
         for key in (values['Name'], values['UUID'], str(values['LibvirtID'])):
             self.paths[key] = path
         self._update_get_vm()
@@ -189,23 +218,25 @@ class MockApfd:
 VCPU_TYPES = {'Index': 'u', 'VCPUID': 'u', 'State': 's', 'GuestAPF': 's', 'Outstanding': 'u',
               'Counters': 'a{st}', 'AsyncHistogram': 'at', 'SyncHistogram': 'at',
               'Paused': 'b', 'GuestReport': 'a{su}'}
+EXPLAIN_TYPES = {'Index': 'u', 'Mode': 's', 'State': 's', 'Since': 't', 'Rule': 's', 'Reason': 's',
+                 'Inputs': 'a{sd}'}
+HISTORY_TYPES = {'Time': 't', 'VCPUs': 'au', 'State': 's', 'Rule': 's', 'Reason': 's',
+                 'Inputs': 'a{sd}', 'DryRun': 'b'}
 
 
-def vcpus_code(vcpus):
-    """Python source of what GetVCPUs() returns; the mock evaluates it."""
+def dicts_code(dicts, types):
+    """Python source of a method's aa{sv}; the mock evaluates it."""
+    basic = {'s': 'String', 'u': 'UInt32', 'b': 'Boolean', 't': 'UInt64'}
+
     def source(signature, value):
-        if signature == 's':
-            return f'dbus.String({value!r}, variant_level=1)'
-        if signature == 'u':
-            return f'dbus.UInt32({value}, variant_level=1)'
-        if signature == 'b':
-            return f'dbus.Boolean({value}, variant_level=1)'
-        if signature == 'at':
-            return f'dbus.Array({value!r}, signature="t", variant_level=1)'
-        assert signature in ('a{st}', 'a{su}'), signature
+        if signature in basic:
+            return f'dbus.{basic[signature]}({value!r}, variant_level=1)'
+        if signature in ('at', 'au'):
+            return f'dbus.Array({value!r}, signature="{signature[1]}", variant_level=1)'
+        assert signature in ('a{st}', 'a{su}', 'a{sd}'), signature
         return f'dbus.Dictionary({value!r}, signature="{signature[2:-1]}", variant_level=1)'
 
     entries = ['dbus.Dictionary({' + ', '.join(
-        f'{key!r}: {source(VCPU_TYPES[key], value)}' for key, value in vcpu.items()
-    ) + '}, signature="sv")' for vcpu in vcpus]
+        f'{key!r}: {source(types[key], value)}' for key, value in each.items()
+    ) + '}, signature="sv")' for each in dicts]
     return f'dbus.Array([{", ".join(entries)}], signature="a{{sv}}")'

@@ -10,6 +10,10 @@ import pytest
 import facts
 
 
+VERBS = ['list', 'status', 'enable', 'disable', 'auto', 'set', 'why', 'top', 'monitor', 'metrics',
+         'reload']
+
+
 @pytest.fixture
 def shell_environment(apfctl_path, environment):
     return dict(environment, PATH=f'{apfctl_path.parent}:{os.environ["PATH"]}')
@@ -37,11 +41,11 @@ def bash_complete(scripts, shell_environment):
 
 
 def test_bash_verbs_and_options(bash_complete):
-    assert bash_complete('') == ['list', 'status', 'enable', 'disable', 'set', 'top', 'monitor',
-                                 'metrics']
+    assert bash_complete('') == VERBS
     assert bash_complete('st') == ['status']
     assert bash_complete('--v') == ['--version', '--vcpu']
-    assert bash_complete('list', '--') == ['--help', '--version', '--no-ask-password', '--json']
+    assert bash_complete('list', '--') == ['--help', '--version', '--no-ask-password', '--host',
+                                           '--json']
     assert '--vcpu' in bash_complete('enable', 'web1', '--')
     assert bash_complete('nonsense', '') == []
 
@@ -50,13 +54,22 @@ def test_bash_vms_and_states(bash_complete, apfd):
     assert bash_complete('status', '') == ['web1', 'web2']
     assert bash_complete('enable', 'web1') == ['web1']
     assert bash_complete('--vcpu', '0', 'set', 'w') == ['web1', 'web2']
-    assert bash_complete('set', 'web1', '') == ['off', 'pv', 'on']
-    assert bash_complete('set', 'web1', 'o') == ['off', 'on']
+    assert bash_complete('why', 'w') == ['web1', 'web2']
+    assert bash_complete('set', 'web1', '') == ['auto', 'on', 'pv', 'off', 'default']
+    assert bash_complete('set', 'web1', 'o') == ['on', 'off']
     assert bash_complete('status', 'web1', '') == []
     assert bash_complete('monitor', '') == ['web1', 'web2']
     assert bash_complete('monitor', 'web1', 'web2', '--json', 'w') == ['web1', 'web2']
     assert bash_complete('list', '') == []
     assert bash_complete('enable', '--vcpu', '') == []
+
+
+def test_bash_asks_no_other_host(bash_complete, apfd):
+    """ssh could ask for a password where nobody sees it."""
+    assert bash_complete('-H', 'kvm1', 'status', '') == []
+    assert bash_complete('--host=kvm1', 'status', '') == []
+    assert bash_complete('-H', 'kvm1', 'st') == ['status']
+    assert 'localhost' in bash_complete('-H', 'localh')
 
 
 def test_bash_quotes_odd_names(bash_complete, empty_apfd):
@@ -79,12 +92,11 @@ def test_fish(scripts, shell_environment, apfd, tmp_path):
             check=True, timeout=30)
         return [row.split('\t')[0] for row in result.stdout.splitlines()]
 
-    assert sorted(complete('apfctl ')) == sorted(['list', 'status', 'enable', 'disable', 'set',
-                                                  'top', 'monitor', 'metrics'])
+    assert sorted(complete('apfctl ')) == sorted(VERBS)
     assert complete('apfctl status ') == ['web1', 'web2']
     assert complete('apfctl status web1 ') == []
     assert complete('apfctl monitor web1 web2 ') == ['web1', 'web2']
-    assert sorted(complete('apfctl set web1 ')) == ['off', 'on', 'pv']
+    assert sorted(complete('apfctl set web1 ')) == ['auto', 'default', 'off', 'on', 'pv']
     assert '--vcpu' in complete('apfctl enable --')
     assert '--vcpu' not in complete('apfctl list --')
 

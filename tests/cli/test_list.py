@@ -8,9 +8,9 @@ def test_table(run, apfd):
     result = run('list')
     assert (result.returncode, result.stderr) == (0, '')
     assert result.stdout.splitlines() == [
-        'NAME  ID  STATE    VCPUS    SWAPPED   PID  UUID',
-        f'web1   3  mixed        2  312.0 MiB  4242  {facts.WEB1["UUID"]}',
-        f'web2   -  unknown      -          -     -  {facts.WEB2["UUID"]}',
+        'NAME  ID  STATE    MODE   VCPUS    SWAPPED  PRESSURE   PID  UUID',
+        f'web1   3  mixed    auto*      2  312.0 MiB      12 %  4242  {facts.WEB1["UUID"]}',
+        f'web2   -  unknown  off        -          -         -     -  {facts.WEB2["UUID"]}',
     ]
 
 
@@ -23,7 +23,8 @@ def test_json(run, apfd):
 def test_empty(run, empty_apfd):
     result = run('list')
     assert result.returncode == 0
-    assert result.stdout.split() == ['NAME', 'ID', 'STATE', 'VCPUS', 'SWAPPED', 'PID', 'UUID']
+    assert result.stdout.split() == ['NAME', 'ID', 'STATE', 'MODE', 'VCPUS', 'SWAPPED', 'PRESSURE',
+                                     'PID', 'UUID']
     assert result.stderr == 'apfctl: note: no VM is running\n'
 
     result = run('list', '--json')
@@ -72,6 +73,32 @@ def test_module_absent_is_told(run, empty_apfd):
     assert 'modprobe apf_host' in result.stderr
 
 
+def test_older_apfd(run, older_apfd):
+    """One without the policy: what it does not tell is not known, and no failure."""
+    older_apfd.add_vm(facts.older(facts.WEB1), facts.WEB1_VCPUS, older=True)
+    result = run('list')
+    assert (result.returncode, result.stderr) == (0, '')
+    assert result.stdout.splitlines()[1].split()[:4] == ['web1', '3', 'mixed', '-']
+    vm, = json.loads(run('list', '--json').stdout)
+    assert vm == {**facts.JSON_WEB1, **dict.fromkeys(('mode', 'mode_source', 'cgroup', 'manager',
+                                                      'executable')),
+                  'vcpu_modes': [], 'pressure': dict.fromkeys(facts.JSON_WEB1['pressure'])}
+    result = run('status', 'web1')
+    assert (result.returncode, result.stderr) == (0, '')
+    assert not {'Mode', 'Manager', 'Cgroup', 'Pressure', 'Host swap'} & {
+        line.split(':')[0].strip() for line in result.stdout.splitlines()}
+    host = json.loads(run('status', 'web1', '--json').stdout)['host']
+    assert (host['swap'], host['config_error'], host['dry_run']) == (None, None, False)
+
+
+def test_wrong_configuration_is_told(run, empty_apfd):
+    empty_apfd.set_host(dict(facts.HOST, ConfigError='/etc/apfd/apfd.conf:3: \x1b?', DryRun=True))
+    result = run('list')
+    assert result.returncode == 0
+    assert 'the last good one holds: /etc/apfd/apfd.conf:3: \\x1b?' in result.stderr
+    assert 'DryRun=yes' in result.stderr
+
+
 def test_libvirt_lost_is_told(run, empty_apfd):
     empty_apfd.set_host(dict(facts.HOST, Libvirt='disconnected'))
     result = run('list')
@@ -117,6 +144,6 @@ def test_wrong_type_is_refused(run, empty_apfd):
 def test_newer_apfd_may_tell_more(run, apfd):
     import dbus
     apfd.object(apfd.web1).AddProperties(
-        'org.apfd.VM1', dbus.Dictionary({'Mode': dbus.Array(['x'], signature='s')},
+        'org.apfd.VM1', dbus.Dictionary({'Newest': dbus.Array(['x'], signature='s')},
                                         signature='sv'))
     assert run('list').returncode == 0

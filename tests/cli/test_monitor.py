@@ -100,6 +100,18 @@ def guest_event(apfd, path, event, vcpu, report):
         dbus.String(event), dbus.UInt32(vcpu), typed('a{su}', report)))
 
 
+def gate_changing(apfd, path, state, vcpus, reason):
+    apfd.object(path).EmitSignal(VM, 'GateChanging', 'saus', arguments(
+        dbus.String(state), typed('au', vcpus), dbus.String(reason)))
+
+
+def decided(apfd, path, state, vcpus, dry_run):
+    apfd.object(path).EmitSignal(VM, 'Decided', 'saussa{sd}b', arguments(
+        dbus.String(state), typed('au', vcpus), dbus.String('stalled'),
+        dbus.String('it stalls'), typed('a{sd}', {'StallRatio': 0.25, 'SwapInRate': 1234.0}),
+        dbus.Boolean(dry_run)))
+
+
 def host_changed(apfd, **values):
     apfd.object('/org/apfd').UpdateProperties(MANAGER, dbus.Dictionary(values, signature='sv'))
 
@@ -114,6 +126,10 @@ HOST = {'name': None, 'uuid': None}
 
 def happen(apfd):
     """Each kind of event but apfd's own coming and going, once."""
+    decided(apfd, apfd.web1, 'on', [0, 1, 2], False)
+    decided(apfd, apfd.web2, 'off', [], True)
+    gate_changing(apfd, apfd.web1, 'on', [0, 1, 2], 'it stalls')
+    gate_changing(apfd, apfd.web2, 'pv', [], '')
     gate_changed(apfd, apfd.web1, 'off', [0, 2, 3], 4711, 'apfd', 'apfctl disable')
     gate_changed(apfd, apfd.web2, 'pv', [], 1, 'x\x1b[2J', '')
     for event in ('pool-taken', 'pool-returned', 'pool-exhausted', 'waiter-old', 'brand-new'):
@@ -129,7 +145,14 @@ def happen(apfd):
 def expected_json():
     report = facts.json_guest(REPORT)
     gate = {'event': 'gate-changed'}
+    decision = {'event': 'decided', 'rule': 'stalled', 'reason': 'it stalls',
+                'inputs': {'StallRatio': 0.25, 'SwapInRate': 1234}}
     return [
+        {**decision, **WEB1, 'state': 'on', 'vcpus': [0, 1, 2], 'dry_run': False},
+        {**decision, **WEB2, 'state': 'off', 'vcpus': [], 'dry_run': True},
+        {'event': 'gate-changing', **WEB1, 'state': 'on', 'vcpus': [0, 1, 2],
+         'reason': 'it stalls'},
+        {'event': 'gate-changing', **WEB2, 'state': 'pv', 'vcpus': [], 'reason': ''},
         {**gate, **WEB1, 'state': 'off', 'vcpus': [0, 2, 3], 'pid': 4711, 'comm': 'apfd',
          'reason': 'apfctl disable'},
         {**gate, **WEB2, 'state': 'pv', 'vcpus': [], 'pid': 1, 'comm': 'x\x1b[2J', 'reason': ''},
@@ -145,6 +168,10 @@ def expected_json():
 
 
 TEXTS = [
+    'web1  decided on state on of vCPU 0-2, rule stalled: it stalls',
+    'web2  decided on state off, rule stalled, a dry run: it stalls',
+    'web1  apfd asks for state on of vCPU 0-2: it stalls',
+    'web2  apfd asks for state pv',
     'web1  state off of vCPU 0,2,3, by apfd[4711]: apfctl disable',
     'web2  state pv, by x\\x1b[2J[1]',
     'web1  vCPU 1: 1 of 2 emergency nodes in use, its gate is closed',

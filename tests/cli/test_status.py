@@ -28,6 +28,17 @@ def test_fields(run, apfd):
     assert got['State'] == 'mixed'
     assert got['Watched'].startswith('since 2026-09-21 14:13:20 UTC (')
     assert got['Swapped'] == '312.0 MiB'
+    assert got['Mode'] == 'auto (from metadata)'
+    assert got['vCPU mode'] == '1: off'
+    assert got['Manager'] == 'libvirt'
+    assert got['Executable'] == '/usr/bin/qemu-system-x86_64'
+    assert got['Cgroup'] == facts.WEB1['CGroup']
+    assert got['Memory'] == '1.0 GiB, and 256.0 MiB on swap'
+    assert got['Pressure'] == 'some 12 %, full 3.2 % (mean of 10 s)'
+    assert got['Trend'] == '-0.0025/s'
+    assert got['Rate'] == '99.0/s major faults'
+    assert got['Host swap'] == '/dev/vdb (disk), 312.0 MiB of 8.0 GiB used, reads take 5.2 ms'
+    assert not {'Config error', 'Dry run'} & set(got)
     assert got['Waiting for'] == '3 pages'
     assert got['Swap-ins'] == '120/s asynchronous, 3.2/s synchronous'
     assert got['In total'] == '1300 swap-ins, 84 % of them asynchronous'
@@ -146,6 +157,12 @@ def test_json(run, apfd):
             'nested_guard': True,
             'libvirt': 'connected',
             'libvirt_uri': 'qemu:///system',
+            'config_files': ['/etc/apfd/apfd.conf'],
+            'config_error': '',
+            'dry_run': False,
+            'swap': [{'path': '/dev/vdb', 'kind': 'disk', 'size_bytes': 8 << 30,
+                      'used_bytes': 327155712, 'reads': 4711, 'read_latency_usec': 5200,
+                      'synchronous': False}],
         },
     }
 

@@ -3,7 +3,8 @@
 
 import pytest
 
-VERBS = ['list', 'status', 'enable', 'disable', 'set', 'top', 'monitor', 'metrics']
+VERBS = ['list', 'status', 'enable', 'disable', 'auto', 'set', 'why', 'top', 'monitor', 'metrics',
+         'reload']
 
 
 def test_help(run):
@@ -53,12 +54,19 @@ def test_version(run):
     (['enable', 'web1', '--vcpu'], ['--vcpu needs a value, LIST']),
     (['list', 'web1'], ["list: 'web1' is one argument too many"]),
     (['status'], ['status: VM is missing', 'apfctl status VM']),
-    (['set', 'web1'], ['set: STATE is missing']),
+    (['set', 'web1'], ['set: MODE is missing']),
     (['status', ''], ['status: VM is empty']),
-    (['set', 'web1', 'onn'], ["'onn' is no state", "did you mean 'on'?", 'off, pv or on']),
-    (['set', 'web1', 'ON'], ["'ON' is no state"]),
-    (['list', '--vcpu', '1'], ['list: --vcpu is only for enable, disable and set']),
-    (['enable', 'web1', '--json'], ['enable: --json is only for list, status, top and monitor']),
+    (['set', 'web1', 'onn'], ["'onn' is no mode", "did you mean 'on'?",
+                              'auto, on, pv, off or default']),
+    (['set', 'web1', 'ON'], ["'ON' is no mode"]),
+    (['set', 'web1', 'defualt'], ["did you mean 'default'?"]),
+    (['list', '--vcpu', '1'], ['list: --vcpu is only for enable, disable, auto and set']),
+    (['top', '--persistent'], ['--persistent is only for enable, disable, auto and set']),
+    (['enable', 'web1', '--json'],
+     ['enable: --json is only for list, status, why, top and monitor']),
+    (['reload', 'web1'], ["'web1' is one argument too many"]),
+    (['list', '-H'], ['--host needs a value, HOST']),
+    (['list', '--host='], ["--host '': is no host"]),
     (['status', 'web1', '--count', '1'], ['--count is only for top and monitor']),
     (['monitor', 'web1', ''], ['monitor: VM is empty; usage: apfctl monitor [VM...]']),
     (['monitor', '--interval', '1'], ['--interval is only for top']),

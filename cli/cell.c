@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "cell.h"
+
+#include "format.h"
+
+void cell_mode(struct table *table, const struct vm *vm)
+{
+	if (vm->mode)
+		table_addf(table, "%s%s", vm->mode, vm->vcpu_modes.n > 0 ? "*" : "");
+	else
+		table_add(table, "-");
+}
+
+void cell_pressure(struct table *table, const struct vm *vm)
+{
+	const struct pressure *pressure = &vm->pressure;
+	char text[FORMAT_MAX];
+
+	if (pressure->known[PRESSURE_SOME_AVG10])
+		table_add(table, format_share(text, pressure->figures[PRESSURE_SOME_AVG10] / 100));
+	else
+		table_add(table, "-");
+}

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0
+"""apfctl why: what the policy wants, once for all vCPUs it holds for, and what it decided."""
+
+import json
+
+import facts
+
+STALLED = {'Mode': 'auto', 'State': 'on', 'Since': 1790000000000000, 'Rule': 'stalled',
+           'Reason': 'stall ratio 25 % is above 5 % since 3 s',
+           'Inputs': {'StallRatio': 0.25, 'SwapInRate': 1234.0}}
+EXPLAIN = [
+    {'Index': 0, **STALLED},
+    {'Index': 1, **STALLED},
+    {'Index': 2, 'Mode': 'off', 'State': 'off', 'Since': 0, 'Rule': 'mode', 'Reason': 'is set',
+     'Inputs': {}},
+    {'Index': 3, **STALLED},
+]
+HISTORY = [
+    {'Time': 1790000000000000, 'VCPUs': [], 'State': 'off', 'Rule': 'calm', 'Reason': 'no \x1b[2J',
+     'Inputs': {'StallRatio': 0.0}, 'DryRun': True},
+    {'Time': 1790000060000000, 'VCPUs': [0, 1, 3], 'State': 'on', 'Rule': 'stalled',
+     'Reason': 'it stalls', 'Inputs': {}, 'DryRun': False},
+]
+
+
+def test_text(run, empty_apfd):
+    empty_apfd.add_vm(facts.vm(Name='db', Mode='auto', VCPUModes={2: 'off'}), explain=EXPLAIN,
+                      history=HISTORY)
+    result = run('why', 'db')
+    assert (result.returncode, result.stderr) == (0, '')
+    parts = [[line.strip() for line in part.splitlines()] for part in result.stdout.split('\n\n')]
+    assert parts[0] == ['VM: db', 'State: on', 'Mode: auto (from config)', 'vCPU mode: 2: off']
+    assert parts[1][:3] == ['vCPU: 0,1,3', 'Mode: auto', 'Wanted: on']
+    assert parts[1][3].startswith('Since: 2026-09-21 14:13:20 UTC (')
+    assert parts[1][4:] == ['Rule: stalled', 'Reason: stall ratio 25 % is above 5 % since 3 s',
+                            'Figures: StallRatio 0.25, SwapInRate 1234']
+    assert parts[2] == ['vCPU: 2', 'Mode: off', 'Wanted: off', 'Rule: mode', 'Reason: is set']
+    assert parts[3] == [
+        'TIME                     VCPU   STATE  RULE     REASON',
+        '2026-09-21 14:13:20 UTC  all    off    calm     dry run: no \\x1b[2J',
+        '2026-09-21 14:14:20 UTC  0,1,3  on     stalled  it stalls',
+    ]
+
+
+def test_json(run, empty_apfd):
+    empty_apfd.add_vm(facts.vm(Name='db', Mode='auto', VCPUModes={2: 'off'}), explain=EXPLAIN,
+                      history=HISTORY)
+    result = run('why', 'db', '--json')
+    assert (result.returncode, result.stderr) == (0, '')
+    got = json.loads(result.stdout)
+    assert set(got) == {'name', 'uuid', 'mode', 'mode_source', 'vcpu_modes', 'vcpus', 'decisions'}
+    assert (got['name'], got['mode'], got['vcpu_modes']) == ('db', 'auto',
+                                                             [{'index': 2, 'mode': 'off'}])
+    assert got['vcpus'][1] == {
+        'index': 1, 'mode': 'auto', 'state': 'on', 'since_usec': 1790000000000000,
+        'rule': 'stalled', 'reason': STALLED['Reason'],
+        'inputs': {'StallRatio': 0.25, 'SwapInRate': 1234}}
+    assert got['vcpus'][2]['since_usec'] is None
+    assert got['decisions'][0]['dry_run'] is True
+    assert got['decisions'][1] == {
+        'time_usec': 1790000060000000, 'vcpus': [0, 1, 3], 'state': 'on', 'rule': 'stalled',
+        'reason': 'it stalls', 'inputs': {}, 'dry_run': False}
+
+
+def test_without_a_decision(run, empty_apfd):
+    empty_apfd.add_vm(facts.vm(Name='db'), explain=EXPLAIN[:1])
+    result = run('why', 'db')
+    assert result.returncode == 0
+    assert 'TIME' not in result.stdout
+
+
+def test_half_an_explanation_is_refused(run, empty_apfd):
+    half = {k: v for k, v in EXPLAIN[0].items() if k != 'Rule'}
+    empty_apfd.add_vm(facts.vm(Name='db'), explain=[half])
+    result = run('why', 'db')
+    assert (result.returncode, result.stdout) == (1, '')
+    assert "'Rule' of its reasons" in result.stderr
+
+
+def test_no_such_vm(run, apfd):
+    assert run('why', 'wbe1').returncode == 3
