@@ -4,6 +4,7 @@ BUILD := build/user
 VERSION := $(shell cat VERSION)
 PYTHON := /usr/bin/python3
 DEPS := $(wildcard packaging/build-deps.txt tests/*/deps.txt)
+DASHBOARD := build/dashboard
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
 all: $(BUILD)/build.ninja
@@ -15,7 +16,8 @@ $(BUILD)/build.ninja:
 help:
 	@echo 'make              build apfd and apfctl in $(BUILD)'
 	@echo 'make modules      build the kernel modules for KDIR ($(KDIR))'
-	@echo 'make install      install apfd, apfctl, units, man pages (DESTDIR)'
+	@echo 'make dashboard    build the Cockpit page in $(DASHBOARD)/dist (needs Node.js and npm)'
+	@echo 'make install      install apfd, apfctl, units, man pages, the page if built (DESTDIR)'
 	@echo 'make dkms-install install the sources of the modules for DKMS (DESTDIR)'
 	@echo 'make demo         boot a KVM host in emulation, overcommit a VM, show the gain'
 	@echo 'make check        all tests; T=NAME: that one only'
@@ -32,6 +34,21 @@ deps:
 modules:
 	$(MAKE) -C host-module KDIR=$(KDIR)
 	$(if $(wildcard guest-module/Kbuild),$(MAKE) -C guest-module KDIR=$(KDIR))
+
+# Node.js is needed for this one alone. What npm fetches is pinned by the lock file and kept; with
+# it there, building needs no network.
+dashboard: $(DASHBOARD)/dist/manifest.json
+
+$(DASHBOARD)/node_modules/.package-lock.json: dashboard/cockpit/package.json dashboard/cockpit/package-lock.json
+	@mkdir -p $(DASHBOARD)
+	cp $^ dashboard/cockpit/.npmrc $(DASHBOARD)
+	cd $(DASHBOARD) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
+$(DASHBOARD)/dist/manifest.json: $(DASHBOARD)/node_modules/.package-lock.json dashboard/cockpit/build.mjs \
+		$(wildcard dashboard/cockpit/src/*)
+	APF_NODE_MODULES=$(DASHBOARD)/node_modules node dashboard/cockpit/build.mjs $(DASHBOARD)/dist
+	@touch $@
 
 install: all
 	meson install -C $(BUILD) --no-rebuild
@@ -58,9 +75,9 @@ bench: deps
 	@tests/bench/$(B)
 
 clean:
-	rm -rf $(BUILD) build/check build/modules
+	rm -rf $(BUILD) build/check build/modules $(DASHBOARD)/dist
 
 distclean:
 	rm -rf build
 
-.PHONY: all help deps modules install dkms-install demo bench check check-fast check-lab clean distclean
+.PHONY: all help deps modules dashboard install dkms-install demo bench check check-fast check-lab clean distclean

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What of a guest's report somebody should know now, and words for what was told. */
+import { vcpus } from "./format.js";
+
+const WAITS_LONG_MSEC = 10000;
+
+/* [{ severity, text }] of one VM. */
+export function alarms(vm) {
+	const found = [];
+	const report = vm.GuestReport || {};
+	if (vm.PausedVCPUs?.length)
+		found.push({
+			severity: "danger",
+			text: `Emergency pool in use: the guest has no memory left to remember waiting tasks; ` +
+				`no asynchronous faults on ${vcpus(vm.PausedVCPUs)} until it has.`,
+		});
+	if (report.PoolExhausted > 0)
+		found.push({
+			severity: "warning",
+			text: `The emergency pool was empty ${report.PoolExhausted === 1 ? "once" : `${report.PoolExhausted} times`} ` +
+				`since the guest loaded apf_guest; a larger pool= helps.`,
+		});
+	if (report.OldestSleeperMSec > WAITS_LONG_MSEC)
+		found.push({
+			severity: "warning",
+			text: `A task has waited ${Math.round(report.OldestSleeperMSec / 1000)} s for its page.`,
+		});
+	return found;
+}
+
+const EVENTS = {
+	"pool-taken": ["danger", "an emergency node was put to use, the gate is closed"],
+	"pool-returned": ["info", "the emergency pool is full again, the gate is as it was set"],
+	"pool-exhausted": ["danger", "the emergency pool was empty, all sleepers were woken"],
+	"waiter-old": ["warning", "a task waits for longer than the limit"],
+	"report-gone": ["info", "the guest's module was unloaded or the guest reboots"],
+};
+
+export function guestEvent(event, vcpu) {
+	const [severity, text] = EVENTS[event] || ["info", event];
+	return { severity, text: `vCPU ${vcpu}: ${text}` };
+}
+
+export function gateChanged(state, list, pid, comm, reason) {
+	return {
+		severity: "info",
+		text: `${vcpus(list)} set to ${state}` + (comm ? ` by ${comm} (${pid})` : "") +
+			(reason ? `: ${reason}` : ""),
+	};
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Small charts, drawn by hand: the library that PatternFly has for it is several times the rest
+ * of the page. Each says its figures in words too, and series differ by more than colour.
+ */
+import { useLayoutEffect, useRef, useState } from "react";
+import { bytes, rate, usec } from "./format.js";
+import { KEEP_MSEC, bucket, interesting, quantile, runs, ticks } from "./history.js";
+
+const HEIGHT = 150;
+const LEFT = 64, RIGHT = 12, TOP = 10, BOTTOM = 24;
+
+function useWidth() {
+	const ref = useRef(null);
+	const [width, setWidth] = useState(320);
+	useLayoutEffect(() => {
+		const observer = new ResizeObserver(([entry]) => setWidth(Math.max(200, Math.floor(entry.contentRect.width))));
+		observer.observe(ref.current);
+		return () => observer.disconnect();
+	}, []);
+	return [ref, width];
+}
+
+function YAxis({ marks, y, right, format }) {
+	return marks.map(value =>
+		<g key={value}>
+			<line className="apf-grid" x1={LEFT} x2={right} y1={y(value)} y2={y(value)} />
+			<text className="apf-tick" x={LEFT - 8} y={y(value)} textAnchor="end" dominantBaseline="middle">{format(value)}</text>
+		</g>);
+}
+
+function Legend({ series, values }) {
+	return (
+		<ul className="apf-legend">
+			{series.map((s, i) =>
+				<li key={s.label}>
+					<svg className="apf-swatch" width="24" height="10" aria-hidden="true">
+						<line className={`apf-line apf-line-${s.style}`} x1="0" x2="24" y1="5" y2="5" />
+					</svg>
+					{s.label} <strong>{values[i]}</strong>
+				</li>)}
+		</ul>
+	);
+}
+
+/* Lines over the last ten minutes. @series: [{ label, style, points }]. */
+export function LineChart({ title, series, now, format, base = 10, least = 1, most = Infinity }) {
+	const [ref, width] = useWidth();
+	const [at, setAt] = useState(null);
+	const right = width - RIGHT, bottom = HEIGHT - BOTTOM;
+	const begin = now - KEEP_MSEC;
+	const all = series.flatMap(s => s.points.map(p => p[1])).filter(Number.isFinite);
+	const marks = ticks(Math.min(most, Math.max(least, ...all)), 3, base);
+	const top = marks[marks.length - 1];
+	const x = time => LEFT + (right - LEFT) * Math.max(0, time - begin) / KEEP_MSEC;
+	const y = value => bottom - (bottom - TOP) * Math.min(1, value / top);
+	const path = points => points.map(([t, v], i) => `${i ? "L" : "M"}${x(t).toFixed(1)} ${y(v).toFixed(1)}`).join("");
+	/* one sample alone would be no line at all */
+	const drawn = points => points.length > 1 ? path(points) : `${path(points)}h1.5`;
+	const area = points => `${path(points)}L${x(points[points.length - 1][0]).toFixed(1)} ${bottom}L${x(points[0][0]).toFixed(1)} ${bottom}Z`;
+
+	const nearest = points => {
+		let best = null;
+		for (const p of points)
+			if (best === null || Math.abs(p[0] - at) < Math.abs(best[0] - at))
+				best = p;
+		return best && Math.abs(best[0] - at) < 15000 ? best : null;
+	};
+	const shown = series.map(s => at === null ? s.points[s.points.length - 1] : nearest(s.points));
+	const values = shown.map(p => format(p ? p[1] : NaN));
+	const words = series.map((s, i) => {
+		const known = s.points.map(p => p[1]).filter(Number.isFinite);
+		return `${s.label}: now ${values[i]}, highest ${known.length ? format(Math.max(...known)) : "unknown"}`;
+	}).join("; ");
+	const point = event => {
+		const box = event.currentTarget.getBoundingClientRect();
+		const part = (event.clientX - box.left - LEFT) / (right - LEFT);
+		setAt(part >= 0 && part <= 1 ? begin + part * KEEP_MSEC : null);
+	};
+	const when = shown.find(p => p)?.[0];
+
+	return (
+		<figure className="apf-chart" ref={ref}>
+			<svg role="img" aria-label={at === null ? `${title}, last ten minutes. ${words}` : title}
+				data-points={all.length} data-latest={Math.max(0, ...shown.filter(p => p && Number.isFinite(p[1])).map(p => p[1]))}
+				width={width} height={HEIGHT} onPointerMove={point} onPointerLeave={() => setAt(null)}>
+				<YAxis marks={marks} y={y} right={right} format={format} />
+				{[10, 5, 0].map(minutes =>
+					<text key={minutes} className="apf-tick" x={x(now - minutes * 60000)} y={HEIGHT - 6}
+						textAnchor={minutes === 10 ? "start" : minutes ? "middle" : "end"}>
+						{minutes ? `−${minutes} min` : "now"}
+					</text>)}
+				{series.map(s => runs(s.points).map(run =>
+					<g key={run[0][0]}>
+						{run.length > 1 && <path className={`apf-area apf-area-${s.style}`} d={area(run)} />}
+						<path className={`apf-line apf-line-${s.style}`} d={drawn(run)} />
+					</g>))}
+				{at !== null && when &&
+					<g>
+						<line className="apf-cursor" x1={x(when)} x2={x(when)} y1={TOP} y2={bottom} />
+						<text className="apf-tick" x={x(when)} y={TOP} textAnchor={x(when) > width / 2 ? "end" : "start"}
+							dx={x(when) > width / 2 ? -4 : 4}>
+							{new Date(when).toLocaleTimeString()}
+						</text>
+					</g>}
+			</svg>
+			<figcaption>
+				<Legend series={series} values={values} />
+			</figcaption>
+		</figure>
+	);
+}
+
+/* Counts by latency, asynchronous and synchronous beside each other. */
+export function Histogram({ async, sync, period }) {
+	const [ref, width] = useWidth();
+	const span = interesting(async, sync);
+	const total = async.map((n, i) => n + (sync[i] || 0));
+	const words = span
+		? `half below ${usec(quantile(total, 0.5))}, 95 % below ${usec(quantile(total, 0.95))}`
+		: "no swap-ins";
+	const right = width - RIGHT, bottom = HEIGHT - BOTTOM;
+	const [first, last] = span || [10, 16];
+	const marks = ticks(Math.max(1, ...total.length ? [...async, ...sync] : []));
+	const y = value => bottom - (bottom - TOP) * value / marks[marks.length - 1];
+	const step = (right - LEFT) / (last - first + 1);
+	const bar = Math.max(1, Math.min(22, step / 2 - 2));
+	/* as many labels as fit */
+	const every = Math.ceil(58 / step);
+
+	return (
+		<figure className="apf-chart" ref={ref}>
+			<svg role="img" aria-label={`Latency of swap-ins, ${period}: ${words}`} width={width} height={HEIGHT}
+				data-count={total.reduce((a, b) => a + b, 0)}>
+				<YAxis marks={marks} y={y} right={right} format={n => n >= 10000 ? `${n / 1000}k` : `${n}`} />
+				{Array.from({ length: last - first + 1 }, (_, n) => {
+					const i = first + n;
+					const [from, to] = bucket(i, Math.max(async.length, sync.length, last + 2));
+					const middle = LEFT + step * (n + 0.5);
+					return (
+						<g key={i}>
+							<title>{`${usec(from) === "–" ? "0" : usec(from)} to ${Number.isFinite(to) ? usec(to) : "∞"}: ` +
+								`${async[i] || 0} asynchronous, ${sync[i] || 0} synchronous`}</title>
+							<rect className="apf-hit" x={middle - step / 2} width={step} y={TOP} height={bottom - TOP} />
+							<rect className="apf-bar apf-bar-async" x={middle - bar - 1} width={bar} y={y(async[i] || 0)}
+								height={bottom - y(async[i] || 0)} />
+							<rect className="apf-bar apf-bar-sync" x={middle + 1} width={bar} y={y(sync[i] || 0)}
+								height={bottom - y(sync[i] || 0)} />
+							{n % every === 0 &&
+								<text className="apf-tick" x={middle} y={HEIGHT - 6} textAnchor="middle">
+									{`≥ ${from ? usec(from) : "0"}`}
+								</text>}
+						</g>
+					);
+				})}
+			</svg>
+			<figcaption>
+				<ul className="apf-legend">
+					<li><span className="apf-key apf-key-async" aria-hidden="true" />asynchronous{" "}
+						<strong>{rate(async.reduce((a, b) => a + b, 0))}</strong></li>
+					<li><span className="apf-key apf-key-sync" aria-hidden="true" />synchronous{" "}
+						<strong>{rate(sync.reduce((a, b) => a + b, 0))}</strong></li>
+				</ul>
+				<span>{words}</span>
+			</figcaption>
+		</figure>
+	);
+}
+
+const swapIns = series => [
+	{ label: "asynchronous", style: "async", points: series.points("async") },
+	{ label: "synchronous", style: "sync", points: series.points("sync") },
+];
+
+export const RateChart = ({ series, now }) =>
+	<LineChart title="Swap-ins per second" series={swapIns(series)} now={now} format={rate} least={10} />;
+
+export const StallChart = ({ series, now, label }) =>
+	<LineChart title="Share of time stopped for swap-ins" now={now} least={10} most={100}
+		series={[{ label, style: "sync", points: series.points("stall").map(([t, v]) => [t, v * 100]) }]}
+		format={v => Number.isFinite(v) ? `${rate(v)} %` : "–"} />;
+
+export const SwappedChart = ({ series, now }) =>
+	<LineChart title="Memory on swap" now={now} least={1024 * 1024} base={1024} format={bytes}
+		series={[{ label: "on swap", style: "swapped", points: series.points("swapped") }]} />;

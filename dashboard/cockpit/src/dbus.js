@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What D-Bus values and errors look like after cockpit's JSON, and plain. */
+
+/* Cockpit writes a variant as { t: signature, v: value }; at any depth. */
+export function plain(value) {
+	if (Array.isArray(value))
+		return value.map(plain);
+	if (value === null || typeof value !== "object")
+		return value;
+	const keys = Object.keys(value);
+	if (keys.length === 2 && typeof value.t === "string" && "v" in value)
+		return plain(value.v);
+	return Object.fromEntries(keys.map(key => [key, plain(value[key])]));
+}
+
+const DENIED = [
+	"org.freedesktop.DBus.Error.AccessDenied",
+	"org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
+];
+
+const UNKNOWN = [
+	"org.freedesktop.DBus.Error.UnknownMethod",
+	"org.freedesktop.DBus.Error.UnknownInterface",
+];
+
+/* The error is that this apfd is older than the page. */
+export const isUnknown = error => UNKNOWN.includes(error?.name);
+
+/* { denied, text, advice } of what cockpit threw. */
+export function explain(error) {
+	const text = (error?.message || error?.problem || "no reason was given").replace(/\.*$/, ".");
+	if (DENIED.includes(error?.name) || error?.problem === "access-denied")
+		return {
+			denied: true,
+			text: `Not allowed: ${text}`,
+			advice: "Turn on administrative access in the bar at the top, or ask for the permission org.apfd.manage.",
+		};
+	if (error?.name === "org.apfd.Error.NoHostModule")
+		return { denied: false, text, advice: "Load it: modprobe apf_host." };
+	if (error?.problem)
+		return { denied: false, text: `apfd cannot be reached: ${text}`, advice: "" };
+	return { denied: false, text, advice: "" };
+}

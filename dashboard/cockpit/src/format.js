@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Numbers as people read them; the units are those of apfctl. */
+
+const NONE = "–";
+
+function digits(value) {
+	return value >= 100 || value === 0 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+}
+
+export function bytes(value) {
+	if (!Number.isFinite(value))
+		return NONE;
+	const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+	let i = 0;
+	while (value >= 1024 && i < units.length - 1) {
+		value /= 1024;
+		i++;
+	}
+	return `${i ? digits(value) : value.toFixed(0)} ${units[i]}`;
+}
+
+export function usec(value) {
+	if (!Number.isFinite(value) || value <= 0)
+		return NONE;
+	if (value < 1000)
+		return `${value.toFixed(0)} µs`;
+	if (value < 1e6)
+		return `${digits(value / 1e3)} ms`;
+	return `${digits(value / 1e6)} s`;
+}
+
+export function rate(value) {
+	if (!Number.isFinite(value))
+		return NONE;
+	return value >= 10 || value === 0 ? value.toFixed(0) : value.toFixed(1);
+}
+
+export function percent(ratio) {
+	if (!Number.isFinite(ratio))
+		return NONE;
+	const value = ratio * 100;
+	return `${value === 0 || value >= 10 ? value.toFixed(0) : value.toFixed(1)} %`;
+}
+
+/* [1, 2, 3, 5] -> "1-3, 5" */
+export function ranges(numbers) {
+	const sorted = [...new Set(numbers)].sort((a, b) => a - b);
+	const found = [];
+	for (const n of sorted) {
+		const last = found[found.length - 1];
+		if (last && last[1] === n - 1)
+			last[1] = n;
+		else
+			found.push([n, n]);
+	}
+	return found.map(([a, b]) => a === b ? `${a}` : `${a}-${b}`).join(", ");
+}
+
+export function vcpus(numbers) {
+	if (!numbers?.length)
+		return "all vCPUs";
+	return `vCPU ${ranges(numbers)}`;
+}
+
+/* "12 s ago" of a time in milliseconds. */
+export function ago(msec, now) {
+	const sec = Math.max(0, Math.round((now - msec) / 1000));
+	if (sec < 5)
+		return "just now";
+	if (sec < 120)
+		return `${sec} s ago`;
+	if (sec < 7200)
+		return `${Math.round(sec / 60)} min ago`;
+	return `${Math.round(sec / 3600)} h ago`;
+}
+
+/* Inputs of a decision, in a fixed order, numbers short. */
+export function inputs(map) {
+	return Object.keys(map || {}).sort()
+		.map(key => `${key} ${Number.isInteger(map[key]) ? map[key] : Number(map[key]).toPrecision(3)}`)
+		.join(", ");
+}

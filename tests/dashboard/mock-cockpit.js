@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A stand-in for ../base1/cockpit.js with an apfd behind it, for states of the page that are hard
+ * to bring about on a host (a hundred VMs, an emergency pool in use). It is a mock and proves
+ * nothing about cockpit or apfd: tests/lab/test_cockpit.py has the real ones.
+ *
+ * The address says what there is: ?vms=3&module=absent&apfd=missing&refuse=1&old=1&quiet=1
+ */
+(() => {
+	const want = new URLSearchParams(window.location.search);
+	const count = Number(want.get("vms") ?? 3);
+	const VM = "org.apfd.VM1", MANAGER = "org.apfd.Manager1";
+	const present = want.get("module") !== "absent";
+	const variants = map => Object.fromEntries(Object.entries(map).map(([k, v]) => [k, { t: "?", v }]));
+	const clients = new Set();
+	const world = { running: want.get("apfd") !== "missing", calls: [], vms: {}, spawned: [] };
+	window.world = world;
+
+	const host = {
+		Version: "0.1.0", HostModule: present ? "present" : "absent", HostModuleVersion: present ? "0.1.0" : "",
+		NoWaitSwapin: present ? "active" : "unknown", NestedGuard: present, Libvirt: "connected",
+		LibvirtURI: "qemu:///system",
+		Swap: [
+			{ Path: "/dev/nvme0n1p3", Kind: "disk", Size: 2 ** 35, Used: 9.1e9, Reads: 1234, ReadLatencyUSec: 180, Synchronous: false },
+			{ Path: "/dev/zram0", Kind: "zram", Size: 2 ** 32, Used: 2 ** 30, Reads: 99, ReadLatencyUSec: 0, Synchronous: true },
+		].map(variants),
+	};
+	const histogram = (peak, n) => Array.from({ length: 24 }, (_, i) => Math.round(n * Math.exp(-((i - peak) ** 2) / 2)));
+
+	for (let i = 0; i < count; i++) {
+		const id = `${i}`.padStart(12, "0");
+		const vm = {
+			UUID: `912e1e27-0fe1-4286-bad1-${id}`, Name: `${["web", "db", "build"][i % 3]}-${i + 1}`, LibvirtID: i + 1,
+			PID: 4000 + i, Watched: present, State: present ? (i % 3 === 2 ? "off" : "on") : "unknown",
+			VCPUStates: present ? [i % 3 === 2 ? "off" : "on", i % 3 === 2 ? "off" : "on"] : [],
+			Since: 0, SwappedBytes: (i + 1) * 1.1e8, Counters: {}, Outstanding: i, GuestModule: i % 3 ? "absent" : "present",
+			GuestReport: i % 3 ? {} : { PoolSize: 64, PoolInUse: i === 0 ? 2 : 0, PoolTaken: 5, PoolExhausted: 0, Sleepers: 3,
+				EarlyWakes: 1, Rescues: 0, UnknownTokens: 0, Waits: 100, Wakes: 97, OldestSleeperMSec: 40 },
+			PausedVCPUs: i === 0 && !want.get("quiet") ? [1] : [], AsyncRate: 0, SyncRate: 0, P50USec: 6400, P95USec: 13000,
+			StallRatio: 0, AsyncHistogram: histogram(13, i % 3 === 2 ? 0 : 400), SyncHistogram: histogram(13, i % 3 === 2 ? 300 : 8),
+		};
+		if (!want.get("old"))
+			Object.assign(vm, { Mode: i % 3 === 2 ? "off" : i % 3 ? "on" : "auto", ModeSource: i % 3 === 2 ? "runtime" : "default", VCPUModes: [],
+				Pressure: { MemoryBytes: 2 ** 31, SomeAvg10: 12.5, FullAvg10: 3.25 } });
+		world.vms[`/org/apfd/vm/${vm.UUID.replaceAll("-", "_")}`] = vm;
+	}
+
+	const fail = (name, message) => Promise.reject(Object.assign(new Error(message), { name, message }));
+
+	function answer(path, iface, method, args) {
+		world.calls.push([path, method, ...args]);
+		const vm = world.vms[path];
+		if (method === "GetAll")
+			return [variants(args[0] === MANAGER ? host : vm)];
+		if (method === "GetManagedObjects")
+			return [Object.fromEntries(Object.entries(world.vms).map(([p, v]) => [p, { [VM]: variants(v) }]))];
+		if (method === "SetMode" || method === "SetState") {
+			if (want.get("refuse"))
+				return fail("org.freedesktop.DBus.Error.AccessDenied", `'${vm.Name}' was not changed: polkit refused org.apfd.manage`);
+			const [mode] = args;
+			vm.State = mode === "auto" ? "on" : mode;
+			vm.VCPUStates = vm.VCPUStates.map(() => vm.State);
+			if (method === "SetMode")
+				Object.assign(vm, { Mode: mode, ModeSource: "runtime" });
+			return [];
+		}
+		if (want.get("old"))
+			return fail("org.freedesktop.DBus.Error.UnknownMethod", `no ${method}`);
+		if (method === "Diagnose")
+			return [[
+				{ Check: "host-module", State: "ok", Fact: "apf_host 0.1.0 is loaded", Remedy: "" },
+				{ Check: "asyncpf-int", State: "fail", Fact: "The CPU model EPYC hides kvm-asyncpf-int from the guest, which then never asks for asynchronous page faults",
+					Remedy: "<cpu mode='host-passthrough'/>\nor <qemu:arg value='EPYC,+kvm-asyncpf-int'/>" },
+				{ Check: "swap-kind", State: "warn", Fact: "/dev/zram0 completes in the caller: nothing to gain from it", Remedy: "swap on a disk or SSD" },
+				{ Check: "guest-msr", State: "unknown", Fact: "The guest has not finished booting", Remedy: "" },
+			].map(variants)];
+		if (method === "History")
+			return [[
+				{ Time: (Date.now() - 600e3) * 1000, VCPUs: [], State: "pv", Rule: "leave", Reason: "stalls are rare again", Inputs: { StallRatio: 0.004 }, DryRun: false },
+				{ Time: (Date.now() - 42e3) * 1000, VCPUs: [0, 1], State: "on", Rule: "enter", Reason: "vCPUs were stopped 18 % of the last 10 s", Inputs: { StallRatio: 0.18, SwapInRate: 431 }, DryRun: false },
+			].map(variants)];
+		return fail("org.freedesktop.DBus.Error.UnknownMethod", method);
+	}
+
+	function emit(match, ...signal) {
+		for (const client of clients)
+			for (const [wanted, handler] of client.subscribed)
+				if (match(wanted))
+					handler(...signal);
+	}
+
+	window.cockpit = {
+		dbus(name, options) {
+			const handlers = {};
+			const client = {
+				options, subscribed: [],
+				addEventListener: (event, handler) => { handlers[event] = handler; },
+				subscribe: (match, handler) => client.subscribed.push([match, handler]),
+				call: async (path, iface, method, args) => {
+					await new Promise(done => setTimeout(done, 20));
+					return answer(path, iface, method, args);
+				},
+				close: () => clients.delete(client),
+			};
+			clients.add(client);
+			if (name === "org.apfd" && !world.running) {
+				client.call = () => Promise.reject(Object.assign(new Error("not found"), { problem: "not-found" }));
+				setTimeout(() => handlers.close?.({}, { problem: "not-found" }), 10);
+			}
+			return client;
+		},
+		spawn(argv, options) {
+			world.spawned.push([argv, options]);
+			return Promise.reject(Object.assign(new Error("Not permitted to perform this action."), { problem: "access-denied" }));
+		},
+	};
+
+	/* apfd dies, apfd comes */
+	world.owner = owner => {
+		world.running = Boolean(owner);
+		emit(m => m.member === "NameOwnerChanged", "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameOwnerChanged",
+			["org.apfd", "", owner]);
+	};
+	world.signal = (path, iface, member, args) => emit(m => m.interface === iface, path, iface, member, args);
+
+	let turn = 0;
+	world.tick = () => {
+		turn++;
+		Object.entries(world.vms).forEach(([path, vm], i) => {
+			if (vm.Watched) {
+				const wave = 1 + 0.4 * Math.sin((turn + 9 * i) / 12) + 0.15 * Math.sin(turn * 1.7 + i);
+				Object.assign(vm, {
+					AsyncRate: vm.State === "off" ? 0 : 160 * wave, SyncRate: vm.State === "off" ? 70 * wave : 4 * wave,
+					StallRatio: vm.State === "off" ? 0.4 * wave : 0.012 * wave,
+					AsyncHistogram: vm.AsyncHistogram.map((n, b) => n + (vm.State === "off" ? 0 : [0, 30, 80, 30][b - 11] || 0)),
+					SyncHistogram: vm.SyncHistogram.map((n, b) => n + (vm.State === "off" ? [0, 9, 30, 9][b - 11] || 0 : 0)),
+				});
+			}
+			vm.SwappedBytes *= 1 + 0.004 * Math.sin((turn + 5 * i) / 20);
+			world.signal(path, "org.freedesktop.DBus.Properties", "PropertiesChanged", [VM, variants(vm), []]);
+		});
+	};
+	if (!want.get("still"))
+		setInterval(world.tick, 1000);
+})();

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The parts of the Cockpit page that neither draw nor speak to anybody: node --test unit.mjs */
+import assert from "node:assert/strict";
+import test from "node:test";
+import { alarms, gateChanged, guestEvent } from "../../dashboard/cockpit/src/alarms.js";
+import { explain, isUnknown, plain } from "../../dashboard/cockpit/src/dbus.js";
+import * as format from "../../dashboard/cockpit/src/format.js";
+import {
+	Histograms, KEEP_MSEC, SAMPLE_MSEC, Series, bucket, grown, interesting, quantile, runs, sample,
+	sampleHost, ticks,
+} from "../../dashboard/cockpit/src/history.js";
+import { isDark } from "../../dashboard/cockpit/src/theme.js";
+
+test("variants are unwrapped at any depth, and nothing else is", () => {
+	assert.deepEqual(plain({ Name: { t: "s", v: "web-1" }, Watched: { t: "b", v: false } }), { Name: "web-1", Watched: false });
+	assert.deepEqual(plain([{ Check: { t: "s", v: "swap" }, Inputs: { t: "a{sd}", v: { StallRatio: 0.5 } } }]),
+		[{ Check: "swap", Inputs: { StallRatio: 0.5 } }]);
+	assert.deepEqual(plain({ t: "v", v: { t: "au", v: [1, 2] } }), [1, 2]);
+	assert.deepEqual(plain({ t: 1, v: 2 }), { t: 1, v: 2 }, "a dictionary that only looks like a variant");
+	assert.equal(plain(null), null);
+	assert.equal(plain(0), 0);
+});
+
+test("errors: a refusal says so, with what to do about it", () => {
+	for (const name of ["AccessDenied", "InteractiveAuthorizationRequired"]) {
+		const e = explain({ name: `org.freedesktop.DBus.Error.${name}`, message: "polkit said no" });
+		assert.equal(e.denied, true);
+		assert.match(e.text, /^Not allowed: polkit said no\.$/);
+		assert.match(e.advice, /administrative access/);
+	}
+	assert.match(explain({ name: "org.apfd.Error.NoHostModule", message: "apf_host is not loaded" }).advice, /modprobe apf_host/);
+	assert.match(explain({ problem: "not-found" }).text, /apfd cannot be reached: not-found/);
+	assert.match(explain({}).text, /no reason/);
+	assert.equal(isUnknown({ name: "org.freedesktop.DBus.Error.UnknownMethod" }), true);
+	assert.equal(isUnknown({ name: "org.freedesktop.DBus.Error.AccessDenied" }), false);
+	assert.equal(isUnknown(undefined), false);
+});
+
+test("numbers read as those of apfctl", () => {
+	assert.equal(format.bytes(0), "0 B");
+	assert.equal(format.bytes(1023), "1023 B");
+	assert.equal(format.bytes(112 * 1024 * 1024), "112 MiB");
+	assert.equal(format.bytes(1.5 * 2 ** 30), "1.50 GiB");
+	assert.equal(format.usec(0), "–");
+	assert.equal(format.usec(800), "800 µs");
+	assert.equal(format.usec(6400), "6.40 ms");
+	assert.equal(format.usec(2.5e6), "2.50 s");
+	assert.equal(format.rate(0), "0");
+	assert.equal(format.rate(3.14), "3.1");
+	assert.equal(format.rate(216.4), "216");
+	assert.equal(format.percent(0.123), "12 %");
+	assert.equal(format.percent(0.0123), "1.2 %");
+	for (const f of [format.bytes, format.usec, format.rate, format.percent])
+		assert.equal(f(NaN), "–");
+	assert.equal(format.vcpus([]), "all vCPUs");
+	assert.equal(format.vcpus([3, 0, 1, 2, 7]), "vCPU 0-3, 7");
+	assert.equal(format.ago(1000, 1500), "just now");
+	assert.equal(format.ago(0, 42e3), "42 s ago");
+	assert.equal(format.ago(0, 600e3), "10 min ago");
+	assert.equal(format.inputs({ SwapInRate: 431, StallRatio: 0.18 }), "StallRatio 0.180, SwapInRate 431");
+});
+
+test("a series keeps ten minutes and no more", () => {
+	const s = new Series(["a"]);
+	const n = 3 * KEEP_MSEC / SAMPLE_MSEC;
+	for (let i = 0; i < n; i++)
+		s.push(i * SAMPLE_MSEC, { a: i });
+	const points = s.points("a");
+	assert.equal(points.length, KEEP_MSEC / SAMPLE_MSEC + 1);
+	assert.deepEqual(points[points.length - 1], [(n - 1) * SAMPLE_MSEC, n - 1]);
+	assert.equal(points[points.length - 1][0] - points[0][0], KEEP_MSEC);
+	assert.equal(s.last("a"), n - 1);
+	assert.equal(s.points("a", (n - 3) * SAMPLE_MSEC).length, 3);
+	s.push(0, { a: 1 });
+	assert.equal(s.last("a"), n - 1, "time does not go back");
+	assert.ok(Number.isNaN(new Series(["a"]).last("a")));
+});
+
+test("gaps: neither the unknown nor a hole in time is drawn over", () => {
+	const s = new Series(["a"]);
+	for (const [t, a] of [[0, 1], [2000, 2], [4000, undefined], [6000, 3], [60000, 4], [62000, 5]])
+		s.push(t, { a });
+	assert.deepEqual(runs(s.points("a")), [[[0, 1], [2000, 2]], [[6000, 3]], [[60000, 4], [62000, 5]]]);
+	assert.deepEqual(runs([]), []);
+});
+
+test("a VM that is not watched has unknown rates, and the host sums the known ones", () => {
+	const on = { Watched: true, AsyncRate: 10, SyncRate: 1, StallRatio: 0.2, SwappedBytes: 100 };
+	const off = { Watched: false, AsyncRate: 0, SyncRate: 0, StallRatio: 0, SwappedBytes: 50 };
+	assert.ok(Number.isNaN(sample(off).async));
+	assert.equal(sample(off).swapped, 50);
+	assert.deepEqual(sampleHost([on, off]), { async: 10, sync: 1, stall: 0.2, swapped: 150 });
+	assert.deepEqual(sampleHost([]), { async: 0, sync: 0, stall: 0, swapped: 0 });
+	assert.ok(Number.isNaN(sampleHost([off]).stall));
+});
+
+test("histograms: windows, restarts, quantiles", () => {
+	const h = new Histograms();
+	h.push(0, [1, 0, 0], [0, 0, 0]);
+	h.push(1000, [9, 9, 9], [9, 9, 9]);		/* too soon: not kept */
+	h.push(60e3, [1, 4, 0], [0, 2, 0]);
+	assert.equal(h.shots.length, 2);
+	assert.deepEqual(h.window(120e3, 60e3, [1, 6, 1], [0, 2, 5]), { async: [0, 2, 1], sync: [0, 0, 5] });
+	assert.deepEqual(h.window(120e3, 600e3, [1, 6, 1], [0, 2, 5]), { async: [0, 6, 1], sync: [0, 2, 5] });
+	assert.deepEqual(new Histograms().window(0, 60e3, [1, 2], [3, 4]), { async: [1, 2], sync: [3, 4] });
+	assert.deepEqual(grown([5, 5], [1, 0]), [1, 0], "started anew");
+	for (let t = 60e3; t < 3 * KEEP_MSEC; t += 10e3)
+		h.push(t, [1], [1]);
+	assert.ok(h.shots.length <= KEEP_MSEC / 10e3 + 2, `${h.shots.length} kept`);
+
+	assert.deepEqual(bucket(0, 24), [0, 1]);
+	assert.deepEqual(bucket(13, 24), [4096, 8192]);
+	assert.deepEqual(bucket(23, 24), [2 ** 22, Infinity]);
+	assert.equal(quantile([0, 0, 0, 0], 0.5), 0);
+	assert.equal(quantile([0, 0, 0, 10, 0], 0.5), 6);
+	assert.equal(quantile([0, 0, 0, 0, 7], 0.95), 8, "the last bucket has no upper bound");
+	assert.deepEqual(interesting([0, 0, 1, 0, 0], [0, 0, 0, 0, 0]), [1, 3]);
+	assert.deepEqual(interesting([1], [0]), [0, 0]);
+	assert.equal(interesting([0, 0], [0, 0]), null);
+});
+
+test("axes have round figures that hold the highest value", () => {
+	assert.deepEqual(ticks(0), [0, 1]);
+	assert.deepEqual(ticks(100), [0, 50, 100]);
+	assert.deepEqual(ticks(7), [0, 5, 10]);
+	assert.deepEqual(ticks(3 * 2 ** 20, 3, 1024), [0, 2 ** 20, 2 * 2 ** 20, 3 * 2 ** 20]);
+	for (let max = 0.001; max < 1e12; max *= 1.37)
+		for (const base of [10, 1024]) {
+			const marks = ticks(max, 3, base);
+			assert.ok(marks[marks.length - 1] >= max * (1 - 1e-9), `${max}: ${marks}`);
+			assert.ok(marks.length >= 2 && marks.length <= 5, `${max}: ${marks}`);
+		}
+});
+
+test("alarms of a guest's report", () => {
+	assert.deepEqual(alarms({}), []);
+	assert.deepEqual(alarms({ PausedVCPUs: [], GuestReport: { PoolExhausted: 0, OldestSleeperMSec: 10 } }), []);
+	const found = alarms({ PausedVCPUs: [1, 0], GuestReport: { PoolExhausted: 2, OldestSleeperMSec: 12345 } });
+	assert.deepEqual(found.map(a => a.severity), ["danger", "warning", "warning"]);
+	assert.match(found[0].text, /vCPU 0-1/);
+	assert.match(found[1].text, /2 times/);
+	assert.match(found[2].text, /12 s/);
+	assert.equal(guestEvent("pool-exhausted", 3, {}).severity, "danger");
+	assert.match(guestEvent("a-new-one", 3, {}).text, /vCPU 3: a-new-one/);
+	assert.equal(gateChanged("off", [1], 42, "apfctl", "by hand").text, "vCPU 1 set to off by apfctl (42): by hand");
+});
+
+test("dark mode is the shell's choice, or the system's", () => {
+	assert.equal(isDark("dark", false), true);
+	assert.equal(isDark("light", true), false);
+	assert.equal(isDark("auto", true), true);
+	assert.equal(isDark(null, false), false);
+});
