@@ -26,41 +26,6 @@ static struct governor_vcpu *find(struct governor *g, uint32_t index)
 	return NULL;
 }
 
-static enum policy_mode mode_of(const struct governor *g, const struct governor_vcpu *v)
-{
-	return v->overridden ? v->override : g->mode;
-}
-
-enum policy_mode governor_mode(const struct vm *vm, uint32_t index)
-{
-	const struct governor_vcpu *v = find((struct governor *)&vm->governor, index);
-
-	return v ? mode_of(&vm->governor, v) : vm->governor.mode;
-}
-
-void governor_set_mode(struct vm *vm, enum policy_mode mode, const uint32_t *indices,
-		       size_t n_indices)
-{
-	struct governor *g = &vm->governor;
-
-	if (n_indices == 0)
-		g->mode = mode;
-	for (size_t i = 0; i < g->n_vcpus; i++)
-		if (n_indices == 0) {
-			g->vcpus[i].overridden = false;
-			g->vcpus[i].quiet = false;
-		}
-	for (size_t i = 0; i < n_indices; i++) {
-		struct governor_vcpu *v = find(g, indices[i]);
-
-		if (!v)
-			continue;
-		v->overridden = true;
-		v->override = mode;
-		v->quiet = false;
-	}
-}
-
 void governor_stir(struct vm *vm)
 {
 	for (size_t i = 0; i < vm->governor.n_vcpus; i++)
@@ -367,8 +332,8 @@ static void run(struct vm *vm, bool *todo, bool *decided, uint32_t *indices, uin
 
 		if (!v->quiet) {
 			add_shared(vm, &v->figures);
-			decided[i] = policy_decide(&vm->manager->policy, mode_of(g, v), &v->figures,
-						   now_usec, &v->policy);
+			decided[i] = policy_decide(&vm->manager->policy, vm_vcpu_mode(vm, v->index),
+						   &v->figures, now_usec, &v->policy);
 			if (decided[i])
 				v->since_usec = clock_usec(CLOCK_REALTIME);
 			v->quiet = v->figures.value[POLICY_SWAPIN_RATE] == 0 &&
@@ -423,7 +388,8 @@ void governor_run(struct vm *vm, uint64_t now_usec)
 	/* The two are of the same vCPUs as soon as both have been told of them. */
 	if (!vm->module_id || g->n_vcpus == 0 || g->n_vcpus != vm->n_vcpus)
 		return;
-	if (is_quiet(vm))
+	/* A mode that is not known yet may be any. */
+	if (!vm->settings.known || is_quiet(vm))
 		return;
 	indices = calloc(g->n_vcpus, sizeof(*indices));
 	marks = calloc(2 * g->n_vcpus, sizeof(*marks));

@@ -17,16 +17,12 @@ enum { GOVERNOR_HISTORY_MAX = 32 };
 /**
  * struct governor_vcpu
  * @index: of the vCPU
- * @overridden: it has a mode of its own
- * @override: that
  * @quiet: the last interval had nothing to decide about, and no figure has moved since
  * @since_usec: when @policy.state was decided or found, CLOCK_REALTIME
  * @figures: of the last interval
  */
 struct governor_vcpu {
 	uint32_t index;
-	bool overridden;
-	enum policy_mode override;
 	bool quiet;
 	uint64_t since_usec;
 	struct policy_vcpu policy;
@@ -51,13 +47,12 @@ struct governor_decision {
 };
 
 /**
- * struct governor - of one VM; all zero at first: mode auto
+ * struct governor - of one VM; all zero at first
  * @vcpus: in the order of the VM's
  * @history: a ring, @history_begin is the oldest of @n_history
  * @failed: the module refused the last change; logged once
  */
 struct governor {
-	enum policy_mode mode;
 	struct governor_vcpu *vcpus;
 	size_t n_vcpus;
 	struct governor_decision *history[GOVERNOR_HISTORY_MAX];
@@ -67,16 +62,6 @@ struct governor {
 };
 
 void governor_done(struct governor *g);
-
-/* governor_mode: of one vCPU. */
-enum policy_mode governor_mode(const struct vm *vm, uint32_t index);
-
-/*
- * governor_set_mode: somebody wants @mode for these vCPUs; for the VM and all of
- * them if there are none. What follows from it comes with the next decision.
- */
-void governor_set_mode(struct vm *vm, enum policy_mode mode, const uint32_t *indices,
-		       size_t n_indices);
 
 /* governor_stir: what decisions rest on changed, thresholds or the host's swap. */
 void governor_stir(struct vm *vm);

@@ -41,6 +41,14 @@ void log_open(int level)
 	use_journal = stderr_is_journal();
 }
 
+int log_set_level(int level)
+{
+	int old = max_level;
+
+	max_level = level;
+	return old;
+}
+
 static int send_journal(int level, int error, const struct log_field *fields, const char *file,
 			int line, const char *func, const char *text)
 {

@@ -22,6 +22,9 @@ struct log_field {
 /* log_open: chooses the target; entries below @max_level are dropped. */
 void log_open(int max_level);
 
+/* log_set_level: from now on; returns what it was. */
+int log_set_level(int level);
+
 /*
  * log_full: writes one entry.
  * @error: negative errno appended as text, 0 for none.

@@ -15,8 +15,9 @@ static struct manager_options arg_options = {
 	.uri = DEFAULT_URI,
 	.pid_dir = DEFAULT_PID_DIR,
 	.proc_root = "/proc",
+	.conf = { .root = "" },
 };
-static bool arg_debug;
+static bool arg_check;
 
 static void help(void)
 {
@@ -26,7 +27,11 @@ static void help(void)
 	       "  -c, --connect=URI   libvirt connection (default: " DEFAULT_URI ")\n"
 	       "      --pid-dir=DIR   where libvirt leaves NAME.pid (default: " DEFAULT_PID_DIR
 	       ")\n"
-	       "      --debug         log more\n"
+	       "      --config=FILE   read FILE, and nothing else\n"
+	       "      --config-root=DIR\n"
+	       "                      look for the configuration below DIR\n"
+	       "      --check-config  say what is wrong with the configuration, and exit\n"
+	       "      --debug         log more, whatever the configuration says\n"
 	       "  -h, --help          print this text and exit\n"
 	       "      --version       print the version and exit\n");
 }
@@ -34,10 +39,20 @@ static void help(void)
 /* Returns 1 to go on, 0 if all is done, -EINVAL if the options are wrong. */
 static int parse_arguments(int argc, char *argv[])
 {
-	enum { ARG_PID_DIR = 0x100, ARG_DEBUG, ARG_VERSION };
+	enum {
+		ARG_PID_DIR = 0x100,
+		ARG_CONFIG,
+		ARG_CONFIG_ROOT,
+		ARG_CHECK_CONFIG,
+		ARG_DEBUG,
+		ARG_VERSION,
+	};
 	static const struct option options[] = {
 		{ "connect", required_argument, NULL, 'c' },
 		{ "pid-dir", required_argument, NULL, ARG_PID_DIR },
+		{ "config", required_argument, NULL, ARG_CONFIG },
+		{ "config-root", required_argument, NULL, ARG_CONFIG_ROOT },
+		{ "check-config", no_argument, NULL, ARG_CHECK_CONFIG },
 		{ "debug", no_argument, NULL, ARG_DEBUG },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, ARG_VERSION },
@@ -54,8 +69,17 @@ static int parse_arguments(int argc, char *argv[])
 			arg_options.pid_dir = optarg;
 			arg_options.pid_dir_given = true;
 			break;
+		case ARG_CONFIG:
+			arg_options.conf.file = optarg;
+			break;
+		case ARG_CONFIG_ROOT:
+			arg_options.conf.root = optarg;
+			break;
+		case ARG_CHECK_CONFIG:
+			arg_check = true;
+			break;
 		case ARG_DEBUG:
-			arg_debug = true;
+			arg_options.debug = true;
 			break;
 		case 'h':
 			help();
@@ -73,6 +97,26 @@ static int parse_arguments(int argc, char *argv[])
 	return 1;
 }
 
+static void print_problem(bool error, const char *text, void *userdata)
+{
+	fprintf(stderr, "%s%s\n", error ? "" : "warning: ", text);
+}
+
+static int check_config(void)
+{
+	_cleanup_(conf_freep) struct conf *c = NULL;
+	int r;
+
+	r = conf_load(&arg_options.conf, print_problem, NULL, &c);
+	if (r < 0)
+		fprintf(stderr, "apfd: %s\n", strerror(-r));
+	if (r != 0)
+		return EXIT_FAILURE;
+	for (size_t i = 0; i < c->n_files; i++)
+		printf("%s\n", c->files[i]);
+	return EXIT_SUCCESS;
+}
+
 static int setup_signals(sd_event *event)
 {
 	sigset_t mask;
@@ -82,6 +126,8 @@ static int setup_signals(sd_event *event)
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGTERM);
 	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGHUP);
+	sigaddset(&mask, SIGUSR1);
 	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
 		return -errno;
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
@@ -135,6 +181,9 @@ int main(int argc, char *argv[])
 	if (r == 0)
 		return EXIT_SUCCESS;
 
-	log_open(arg_debug ? LOG_DEBUG : LOG_INFO);
+	if (arg_check)
+		return check_config();
+
+	log_open(arg_options.debug ? LOG_DEBUG : LOG_INFO);
 	return run() == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

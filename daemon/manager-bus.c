@@ -52,6 +52,37 @@ static int method_get_vm(sd_bus_message *message, void *userdata, sd_bus_error *
 	return sd_bus_reply_method_return(message, "o", vm->path);
 }
 
+static int reload_allowed(sd_bus_message *request, uid_t uid, void *userdata, sd_bus_error *error)
+{
+	struct manager *m = userdata;
+	int r;
+
+	log_info("Reload was asked for by user %u over D-Bus", (unsigned int)uid);
+	r = manager_reload(m);
+	if (r == -EINVAL)
+		return sd_bus_error_set(error, APFD_ERROR_INVALID_CONFIG, m->conf_error);
+	if (r < 0)
+		return r;
+	return sd_bus_reply_method_return(request, NULL);
+}
+
+static int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct manager *m = userdata;
+
+	return polkit_check(m->polkit, message, APFD_ACTION_MANAGE, reload_allowed, m, NULL,
+			    error);
+}
+
+static int property_get_config_files(sd_bus *bus, const char *path, const char *interface,
+				     const char *property, sd_bus_message *reply, void *userdata,
+				     sd_bus_error *error)
+{
+	const struct manager *m = userdata;
+
+	return sd_bus_message_append_strv(reply, m->conf->files);
+}
+
 static int property_get_version(sd_bus *bus, const char *path, const char *interface,
 				const char *property, sd_bus_message *reply, void *userdata,
 				sd_bus_error *error)
@@ -119,6 +150,9 @@ static const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_METHOD_WITH_ARGS("GetVM",
 		SD_BUS_ARGS("s", vm), SD_BUS_RESULT("o", path),
 		method_get_vm, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Reload",
+		SD_BUS_NO_ARGS, SD_BUS_NO_RESULT,
+		method_reload, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_PROPERTY("Version", "s", property_get_version, 0,
 		SD_BUS_VTABLE_PROPERTY_CONST),
 	SD_BUS_PROPERTY("HostModule", "s", property_get_host_module, 0,
@@ -133,6 +167,10 @@ static const sd_bus_vtable manager_vtable[] = {
 		SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_PROPERTY("LibvirtURI", "s", NULL, offsetof(struct manager, uri),
 		SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("ConfigFiles", "as", property_get_config_files, 0,
+		SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("ConfigError", "s", NULL, offsetof(struct manager, conf_error),
+		SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_VTABLE_END
 };
 /* clang-format on */
@@ -156,6 +194,16 @@ void manager_bus_libvirt_changed(struct manager *m)
 					   NULL);
 	if (r < 0)
 		log_errno(LOG_DEBUG, r, "Cannot announce libvirt's state, ignoring");
+}
+
+void manager_bus_conf_changed(struct manager *m)
+{
+	int r;
+
+	r = sd_bus_emit_properties_changed(m->bus, NAME_PATH_ROOT, "org.apfd.Manager1",
+					   "ConfigFiles", "ConfigError", NULL);
+	if (r < 0)
+		log_errno(LOG_DEBUG, r, "Cannot announce the configuration, ignoring");
 }
 
 int manager_bus_connect(struct manager *m)

@@ -2,16 +2,19 @@
 #include "manager.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
+#include <signal.h>
 #include <systemd/sd-daemon.h>
 
 #include "log.h"
 #include "manager-bus.h"
 #include "vm-bus.h"
 
-#define TICK_USEC (1 * USEC_PER_SEC)
 /* Ticks of several programs may share a wake-up; rates are over the time that really passed. */
 #define TICK_ACCURACY_USEC (50 * USEC_PER_MSEC)
+
+enum { CONF_ERROR_MAX = 4096 };
 
 /* Well below the 25 s after which a bus activation or a method call gives up. */
 #define NAME_WAIT_USEC (3 * USEC_PER_SEC)
@@ -217,11 +220,12 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata)
 		read_module(m);
 	now_usec = clock_usec(CLOCK_MONOTONIC);
 	TAILQ_FOREACH(vm, &m->vms, list) {
+		vm_settings_tick(vm);
 		governor_run(vm, now_usec);
 		vm_bus_publish(vm);
 	}
 
-	r = sd_event_source_set_time_relative(s, TICK_USEC);
+	r = sd_event_source_set_time_relative(s, m->conf->tick_usec);
 	if (r < 0)
 		return r;
 	return sd_event_source_set_enabled(s, m->n_vms > 0 ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
@@ -233,7 +237,7 @@ static int tick_start(struct manager *m)
 
 	if (!m->tick_source) {
 		r = sd_event_add_time_relative(m->event, &m->tick_source, CLOCK_MONOTONIC,
-					       TICK_USEC, TICK_ACCURACY_USEC, on_tick, m);
+					       m->conf->tick_usec, TICK_ACCURACY_USEC, on_tick, m);
 		if (r < 0)
 			return r;
 		(void)sd_event_source_set_description(m->tick_source, "tick");
@@ -242,7 +246,7 @@ static int tick_start(struct manager *m)
 	r = sd_event_source_get_enabled(m->tick_source, &enabled);
 	if (r < 0 || enabled != SD_EVENT_OFF)
 		return r;
-	r = sd_event_source_set_time_relative(m->tick_source, TICK_USEC);
+	r = sd_event_source_set_time_relative(m->tick_source, m->conf->tick_usec);
 	if (r < 0)
 		return r;
 	return sd_event_source_set_enabled(m->tick_source, SD_EVENT_ONESHOT);
@@ -275,6 +279,11 @@ static int add_vm(struct manager *m, const struct virt_domain *d)
 		return r;
 	TAILQ_INSERT_TAIL(&m->vms, vm, list);
 	m->n_vms++;
+	vm_configure(vm);
+	if (d->metadata_known)
+		vm_metadata(vm, d->metadata);
+	else
+		vm_settings_tick(vm);
 	vm_attach(vm);
 	vm_bus_added(vm);
 	return tick_start(m);
@@ -308,7 +317,10 @@ static void on_running(const struct virt_domain *d, void *userdata)
 		free(vm->name);
 		vm->name = name;
 		vm->name_changed = true;
+		vm_configure(vm);
 	}
+	if (d->metadata_known)
+		vm_metadata(vm, d->metadata);
 	vm_attach(vm);
 }
 
@@ -374,11 +386,40 @@ static void on_virt_state(enum virt_state state, void *userdata)
 	}
 }
 
+static void on_metadata(const char *uuid, const char *xml, void *userdata)
+{
+	struct vm *vm = manager_find_by_uuid(userdata, uuid);
+
+	if (vm)
+		vm_metadata(vm, xml);
+}
+
+static void on_unread(const char *uuid, const char *text, void *userdata)
+{
+	struct vm *vm = manager_find_by_uuid(userdata, uuid);
+
+	if (vm)
+		vm_metadata_unread(vm, text);
+}
+
+static void on_written(const char *uuid, int error, const char *text, void *cookie, void *userdata)
+{
+	struct vm *vm = manager_find_by_uuid(userdata, uuid);
+
+	if (vm)
+		vm_metadata_written(vm, error, text);
+	if (cookie)
+		vm_bus_mode_kept(cookie, error, text);
+}
+
 static const struct virt_ops virt_ops = {
 	.state_changed = on_virt_state,
 	.listed = on_listed,
 	.running = on_running,
 	.stopped = on_stopped,
+	.metadata = on_metadata,
+	.unread = on_unread,
+	.written = on_written,
 };
 
 static int on_name_wait_over(sd_event_source *s, uint64_t usec, void *userdata)
@@ -391,6 +432,116 @@ static int on_name_wait_over(sd_event_source *s, uint64_t usec, void *userdata)
 		manager_bus_request_name(m);
 	}
 	return 0;
+}
+
+/* ---- configuration ---- */
+
+/**
+ * struct problems - what conf_load() found
+ * @errors: one a line, as much as fits
+ */
+struct problems {
+	char errors[CONF_ERROR_MAX];
+	size_t len;
+};
+
+static void on_problem(bool error, const char *text, void *userdata)
+{
+	struct problems *p = userdata;
+	int n;
+
+	log_full(error ? LOG_ERR : LOG_WARNING, 0, NULL, __FILE__, __LINE__, __func__, "%s", text);
+	if (!error || p->len + strlen(text) + 2 > sizeof(p->errors))
+		return;
+	n = snprintf(p->errors + p->len, sizeof(p->errors) - p->len, "%s%s", p->len ? "\n" : "",
+		     text);
+	p->len += (size_t)n;
+}
+
+/*
+ * Returns 0, -EINVAL if it has errors, -ENOMEM. One with errors is used only
+ * @first: a daemon that does not start is worse than one that leaves out a line.
+ */
+static int load_conf(struct manager *m, bool first)
+{
+	struct conf_source source = { .root = m->conf_root, .file = m->conf_file };
+	_cleanup_(conf_freep) struct conf *c = NULL;
+	struct problems problems = {};
+	char *text;
+	int r;
+
+	r = conf_load(&source, on_problem, &problems, &c);
+	if (r < 0)
+		return r;
+	text = strdup(problems.errors);
+	if (!text)
+		return -ENOMEM;
+	free(m->conf_error);
+	m->conf_error = text;
+	if (r > 0 && !first)
+		return -EINVAL;
+	conf_free(m->conf);
+	m->conf = TAKE_PTR(c);
+	m->policy = m->conf->policy;
+	m->dry_run = m->conf->dry_run;
+	log_set_level(m->debug ? LOG_DEBUG : m->conf->log_level);
+	return 0;
+}
+
+int manager_reload(struct manager *m)
+{
+	struct vm *vm;
+	int r;
+
+	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_usec(CLOCK_MONOTONIC));
+	r = load_conf(m, false);
+	if (r < 0) {
+		log_errno(LOG_ERR, r == -EINVAL ? 0 : r,
+			  "The configuration was not reloaded, the last one stays");
+	} else {
+		TAILQ_FOREACH(vm, &m->vms, list) {
+			vm_configure(vm);
+			governor_stir(vm);
+		}
+		log_info("The configuration was reloaded, %zu files", m->conf->n_files);
+	}
+	manager_bus_conf_changed(m);
+	(void)sd_notify(0, "READY=1");
+	return r;
+}
+
+static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata)
+{
+	(void)manager_reload(userdata);
+	return 0;
+}
+
+static int on_user_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata)
+{
+	manager_dump(userdata);
+	return 0;
+}
+
+void manager_dump(struct manager *m)
+{
+	int level = log_set_level(m->debug ? LOG_DEBUG : MAX_OF(m->conf->log_level, LOG_NOTICE));
+	const struct genl_info *info = apfd_genl_info(m->genl);
+	struct vm *vm;
+
+	log_fields(LOG_NOTICE, 0,
+		   ((const struct log_field[]){
+			   { "APF_LIBVIRT", virt_state_to_string(virt_state(m->virt)) },
+			   { "APF_HOST_MODULE", info ? info->version : "absent" },
+			   { "APF_CONFIG_ERROR", m->conf_error },
+			   {} }),
+		   "State of apfd " APF_VERSION ": %zu VMs, libvirt %s, apf_host %s, %zu "
+		   "configuration files%s",
+		   m->n_vms, virt_state_to_string(virt_state(m->virt)),
+		   info ? info->version : "absent", m->conf->n_files,
+		   m->conf_error[0] ? " with errors" : "");
+	TAILQ_FOREACH(vm, &m->vms, list)
+		vm_dump(vm);
+	log_set_level(level);
 }
 
 int manager_new(sd_event *event, const struct manager_options *options, struct manager **ret)
@@ -407,9 +558,16 @@ int manager_new(sd_event *event, const struct manager_options *options, struct m
 	m->pid_dir = strdup(options->pid_dir);
 	m->pid_dir_given = options->pid_dir_given;
 	m->proc_root = strdup(options->proc_root);
-	policy_params_init(&m->policy);
-	if (!m->uri || !m->pid_dir || !m->proc_root)
+	m->conf_error = strdup("");
+	m->conf_root = strdup(options->conf.root);
+	m->conf_file = options->conf.file ? strdup(options->conf.file) : NULL;
+	m->debug = options->debug;
+	if (!m->uri || !m->pid_dir || !m->proc_root || !m->conf_error || !m->conf_root ||
+	    (options->conf.file && !m->conf_file))
 		return -ENOMEM;
+	r = load_conf(m, true);
+	if (r < 0)
+		return log_errno(LOG_ERR, r, "Cannot read the configuration");
 
 	r = manager_bus_connect(m);
 	if (r < 0)
@@ -438,6 +596,13 @@ int manager_start(struct manager *m)
 		log_notice("Host module apf_host is not loaded: VMs are shown, gates cannot be "
 			   "changed until it is");
 
+	/* main() has blocked them. */
+	r = sd_event_add_signal(m->event, NULL, SIGHUP, on_hangup, m);
+	if (r < 0)
+		return log_errno(LOG_ERR, r, "Cannot listen for SIGHUP");
+	r = sd_event_add_signal(m->event, NULL, SIGUSR1, on_user_signal, m);
+	if (r < 0)
+		return log_errno(LOG_ERR, r, "Cannot listen for SIGUSR1");
 	r = sd_event_add_time_relative(m->event, &m->name_source, CLOCK_MONOTONIC, NAME_WAIT_USEC,
 				       0, on_name_wait_over, m);
 	if (r < 0)
@@ -469,6 +634,10 @@ struct manager *manager_free(struct manager *m)
 	free(m->uri);
 	free(m->pid_dir);
 	free(m->proc_root);
+	conf_free(m->conf);
+	free(m->conf_error);
+	free(m->conf_root);
+	free(m->conf_file);
 	free(m);
 	return NULL;
 }

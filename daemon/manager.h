@@ -7,6 +7,7 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
+#include "conf.h"
 #include "genl.h"
 #include "policy.h"
 #include "polkit.h"
@@ -22,12 +23,16 @@
  * @pid_dir: where libvirt leaves NAME.pid
  * @pid_dir_given: look there whatever libvirt's driver is; else only for QEMU's
  * @proc_root: usually /proc
+ * @conf: where the configuration is
+ * @debug: log everything, whatever the configuration says
  */
 struct manager_options {
 	const char *uri;
 	const char *pid_dir;
 	bool pid_dir_given;
 	const char *proc_root;
+	struct conf_source conf;
+	bool debug;
 };
 
 TAILQ_HEAD(vm_list, vm);
@@ -43,6 +48,9 @@ TAILQ_HEAD(vm_list, vm);
  * @dry_run: decisions are told but not carried out
  * @dump_failed: the last tick could not read the module; logged once
  * @vms_max_logged: likewise for too many VMs
+ * @conf: never NULL; the last one that was right
+ * @conf_error: what was wrong at the last reload, "" if nothing was
+ * @conf_root: see struct conf_source; likewise @conf_file
  */
 struct manager {
 	sd_event *event;
@@ -64,6 +72,11 @@ struct manager {
 	char *pid_dir;
 	bool pid_dir_given;
 	char *proc_root;
+	struct conf *conf;
+	char *conf_error;
+	char *conf_root;
+	char *conf_file;
+	bool debug;
 };
 
 /*
@@ -82,6 +95,15 @@ int manager_start(struct manager *m);
 /* manager_free: leaves every gate as it is. */
 struct manager *manager_free(struct manager *m);
 APF_DEFINE_CLEANUP(struct manager *, manager_free);
+
+/*
+ * manager_reload: reads the configuration anew. 0, or -EINVAL if it has errors:
+ * then the one in force stays, and m->conf_error says what they are.
+ */
+int manager_reload(struct manager *m);
+
+/* manager_dump: all that is known, to the log. */
+void manager_dump(struct manager *m);
 
 struct vm *manager_find_by_uuid(struct manager *m, const char *uuid);
 struct vm *manager_find_by_module_id(struct manager *m, uint32_t module_id);

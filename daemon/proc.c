@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 
+#include "name.h"
 #include "util.h"
 
 enum {
@@ -139,4 +140,29 @@ int proc_swapped_bytes(const char *proc_root, pid_t pid, uint64_t *ret_bytes)
 	if (ferror(f))
 		return errno == ESRCH ? -ESRCH : -EIO;
 	return -ENODATA;
+}
+
+int proc_executable(const char *proc_root, pid_t pid, char **ret)
+{
+	static const char deleted[] = " (deleted)";
+	char path[PATH_MAX], target[PATH_MAX];
+	size_t suffix = sizeof(deleted) - 1;
+	ssize_t len;
+	char *copy;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/%d/exe", proc_root, (int)pid) >= sizeof(path))
+		return -ENAMETOOLONG;
+	len = readlink(path, target, sizeof(target) - 1);
+	if (len < 0)
+		return -errno;
+	target[len] = '\0';
+	/* The package was updated while the VM runs. */
+	if ((size_t)len > suffix && streq(target + (size_t)len - suffix, deleted))
+		target[(size_t)len - suffix] = '\0';
+	copy = strdup(target);
+	if (!copy)
+		return -ENOMEM;
+	name_make_utf8(copy);
+	*ret = copy;
+	return 0;
 }

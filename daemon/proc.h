@@ -27,4 +27,11 @@ int proc_find_kvm_vms(const char *proc_root, pid_t pid, int *fds, size_t n_max);
  */
 int proc_swapped_bytes(const char *proc_root, pid_t pid, uint64_t *ret_bytes);
 
+/*
+ * proc_executable: where the program that @pid runs is, as the kernel says,
+ * without what it says of deleted files; fit for the bus. The caller frees
+ * *ret. 0; -ESRCH; -ENOENT (kernel thread, zombie); -EACCES; -ENOMEM.
+ */
+int proc_executable(const char *proc_root, pid_t pid, char **ret);
+
 #endif /* APFD_PROC_H */

@@ -11,6 +11,7 @@
 #include <sys/queue.h>
 
 #include "log.h"
+#include "settings.h"
 #include "virt-event.h"
 
 /* libvirtd is taken for hung after this many unanswered pings, 20 s in all. */
@@ -27,6 +28,8 @@
 enum {
 	DOMAINS_MAX = 4096,	/* of one listing; more are left out, with a warning */
 	HELD_EVENTS_MAX = 1024, /* that arrive during a listing; more cause a new one */
+	READS_MAX = 1024,	/* of metadata, under way; more cause a listing */
+	WRITES_MAX = 1024,	/* likewise; more are refused */
 	ERROR_TEXT_MAX = 256,
 };
 
@@ -39,26 +42,37 @@ struct callback_data {
 /**
  * struct link - one connection, as the worker made it
  * @serial: counts connections; tells events of a dropped one apart
+ * @metadata_id: -1 if this libvirt does not tell of metadata
  * @close_data: argument of on_close(), NULL if it is not registered
  */
 struct link {
 	uint64_t serial;
 	virConnectPtr conn;
 	int lifecycle_id;
+	int metadata_id;
 	struct callback_data *close_data;
 };
 
 /* What the worker is asked for. */
-enum job_type { JOB_CONNECT, JOB_LIST, JOB_CLOSE, JOB_STOP };
+enum job_type { JOB_CONNECT, JOB_LIST, JOB_READ, JOB_WRITE, JOB_CLOSE, JOB_STOP };
 
+/**
+ * struct job
+ * @uuid: of the domain whose metadata is meant; likewise the following
+ * @note: what to answer with, made when the job is: nothing can fail then
+ */
 struct job {
 	STAILQ_ENTRY(job) queue;
 	enum job_type type;
 	struct link link;
+	char uuid[NAME_UUID_LEN + 1];
+	char *xml;
+	bool persistent;
+	struct note *note;
 };
 
 /* What the loop is told, by the worker or by libvirt's close callback. */
-enum note_type { NOTE_LISTED, NOTE_FAILED, NOTE_CLOSED };
+enum note_type { NOTE_LISTED, NOTE_FAILED, NOTE_CLOSED, NOTE_READ, NOTE_WRITTEN };
 
 struct note {
 	STAILQ_ENTRY(note) queue;
@@ -67,6 +81,10 @@ struct note {
 	struct virt_domain *domains;
 	size_t n_domains, n_left_out;
 	bool has_pid_files;
+	char uuid[NAME_UUID_LEN + 1];
+	char *metadata;
+	void *cookie;
+	int error;
 	char text[ERROR_TEXT_MAX];
 };
 
@@ -99,6 +117,10 @@ struct virt {
 	uint64_t backoff_usec;
 	STAILQ_HEAD(, held_event) held;
 	size_t n_held;
+	size_t n_reads, n_writes; /* under way */
+
+	/* Of the worker: the connection it closed last; jobs for it may still come. */
+	uint64_t worker_closed_serial;
 
 	/* Shared, guarded by @lock. */
 	pthread_mutex_t lock;
@@ -124,6 +146,8 @@ static void domain_done(struct virt_domain *d)
 {
 	free(d->name);
 	d->name = NULL;
+	free(d->metadata);
+	d->metadata = NULL;
 }
 
 static void note_free(struct note *n)
@@ -131,9 +155,19 @@ static void note_free(struct note *n)
 	for (size_t i = 0; i < n->n_domains; i++)
 		domain_done(&n->domains[i]);
 	free(n->domains);
+	free(n->metadata);
 	free(n);
 }
 APF_DEFINE_CLEANUP(struct note *, note_free);
+
+static void job_free(struct job *j)
+{
+	if (j->note)
+		note_free(j->note);
+	free(j->xml);
+	free(j);
+}
+APF_DEFINE_CLEANUP(struct job *, job_free);
 
 /* Needs no answer of libvirtd: the handle carries name, UUID and id. */
 static int domain_read(virDomainPtr dom, struct virt_domain *ret)
@@ -167,6 +201,15 @@ static void note_post(struct virt *v, struct note *n)
 	(void)eventfd_write(v->note_fd, 1);
 }
 
+/* Takes over @j. */
+static void job_queue(struct virt *v, struct job *j)
+{
+	pthread_mutex_lock(&v->lock);
+	STAILQ_INSERT_TAIL(&v->jobs, j, queue);
+	pthread_cond_signal(&v->job_added);
+	pthread_mutex_unlock(&v->lock);
+}
+
 static int job_post(struct virt *v, enum job_type type, const struct link *link)
 {
 	struct job *j = calloc(1, sizeof(*j));
@@ -176,10 +219,27 @@ static int job_post(struct virt *v, enum job_type type, const struct link *link)
 	j->type = type;
 	if (link)
 		j->link = *link;
-	pthread_mutex_lock(&v->lock);
-	STAILQ_INSERT_TAIL(&v->jobs, j, queue);
-	pthread_cond_signal(&v->job_added);
-	pthread_mutex_unlock(&v->lock);
+	job_queue(v, j);
+	return 0;
+}
+
+/* One about the metadata of @uuid. */
+static int metadata_job_new(const struct virt *v, enum job_type type, const char *uuid,
+			    struct job **ret)
+{
+	_cleanup_(job_freep) struct job *j = calloc(1, sizeof(*j));
+
+	if (!j)
+		return -ENOMEM;
+	j->type = type;
+	j->link = v->link;
+	j->note = calloc(1, sizeof(*j->note));
+	if (!j->note)
+		return -ENOMEM;
+	j->note->link = v->link;
+	snprintf(j->uuid, sizeof(j->uuid), "%s", uuid);
+	snprintf(j->note->uuid, sizeof(j->note->uuid), "%s", uuid);
+	*ret = TAKE_PTR(j);
 	return 0;
 }
 
@@ -312,6 +372,23 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr dom, int event, int det
 	return 0;
 }
 
+static int on_metadata(virConnectPtr conn, virDomainPtr dom, int type, const char *uri,
+		       void *opaque)
+{
+	const struct callback_data *data = opaque;
+	struct virt *v = data->virt;
+	char text[VIR_UUID_STRING_BUFLEN], uuid[NAME_UUID_LEN + 1];
+
+	if (data->serial != v->serial || type != VIR_DOMAIN_METADATA_ELEMENT || !uri ||
+	    !streq(uri, SETTINGS_XML_URI))
+		return 0;
+	/* A listing reads all metadata anyway, and may be older than this event. */
+	if (v->state != VIRT_CONNECTED || virDomainGetUUIDString(dom, text) < 0 ||
+	    name_parse_uuid(text, uuid) < 0 || virt_read_metadata(v, uuid) < 0)
+		list_again(v);
+	return 0;
+}
+
 /* ---- worker ---- */
 
 static struct callback_data *callback_data_new(struct virt *v, uint64_t serial)
@@ -330,6 +407,8 @@ static void link_close(struct link *link)
 	/* The callbacks hold references of the connection. */
 	if (link->lifecycle_id >= 0)
 		virConnectDomainEventDeregisterAny(link->conn, link->lifecycle_id);
+	if (link->metadata_id >= 0)
+		virConnectDomainEventDeregisterAny(link->conn, link->metadata_id);
 	if (link->close_data)
 		virConnectUnregisterCloseCallback(link->conn, on_close);
 	virConnectClose(link->conn);
@@ -355,7 +434,7 @@ static int link_open(struct virt *v, struct note *n)
 	struct link *link = &n->link;
 	struct callback_data *data;
 
-	link->lifecycle_id = -1;
+	link->lifecycle_id = link->metadata_id = -1;
 	link->conn = virConnectOpen(v->uri);
 	if (!link->conn)
 		return fail_with_libvirt(n, "cannot connect");
@@ -386,6 +465,32 @@ static int link_open(struct virt *v, struct note *n)
 		free(data);
 		return fail_with_libvirt(n, "cannot register for events");
 	}
+
+	/* Without it, settings are those of the last listing. */
+	data = callback_data_new(v, link->serial);
+	if (!data)
+		return -ENOMEM;
+	link->metadata_id = virConnectDomainEventRegisterAny(
+		link->conn, NULL, VIR_DOMAIN_EVENT_ID_METADATA_CHANGE,
+		VIR_DOMAIN_EVENT_CALLBACK(on_metadata), data, free);
+	if (link->metadata_id < 0)
+		free(data);
+	return 0;
+}
+
+/* Our element of @dom, NULL if there is none. */
+static int metadata_read(virDomainPtr dom, char **ret)
+{
+	char *xml = virDomainGetMetadata(dom, VIR_DOMAIN_METADATA_ELEMENT, SETTINGS_XML_URI,
+					 VIR_DOMAIN_AFFECT_CURRENT);
+
+	if (!xml && virGetLastErrorCode() != VIR_ERR_NO_DOMAIN_METADATA &&
+	    !last_error_is_no_support())
+		return -EIO;
+	/* It is parsed by the loop, and is somebody else's text. */
+	if (xml && strnlen(xml, SETTINGS_XML_MAX_BYTES + 1) > SETTINGS_XML_MAX_BYTES)
+		xml[SETTINGS_XML_MAX_BYTES + 1] = '\0';
+	*ret = xml;
 	return 0;
 }
 
@@ -414,10 +519,12 @@ static int list_domains(struct note *n)
 			d = &n->domains[n->n_domains];
 			r = domain_read(doms[i], d);
 			/* Stopped since; its event is on the way. */
-			if (r >= 0 && d->id < 0)
+			if (r >= 0 && d->id < 0) {
 				domain_done(d);
-			else if (r >= 0)
+			} else if (r >= 0) {
+				d->metadata_known = metadata_read(doms[i], &d->metadata) >= 0;
 				n->n_domains++;
+			}
 		}
 		virDomainFree(doms[i]);
 	}
@@ -443,9 +550,53 @@ static void do_connect_or_list(struct virt *v, const struct job *j)
 	if (r == -ENOMEM)
 		snprintf(n->text, sizeof(n->text), "out of memory");
 	n->type = r < 0 ? NOTE_FAILED : NOTE_LISTED;
-	if (r < 0)
+	if (r < 0) {
+		v->worker_closed_serial = n->link.serial;
 		link_close(&n->link);
+	}
 	note_post(v, TAKE_PTR(n));
+}
+
+static int read_or_write(const struct job *j, struct note *n)
+{
+	virDomainPtr dom;
+	unsigned int flags = VIR_DOMAIN_AFFECT_LIVE;
+	int r;
+
+	dom = virDomainLookupByUUIDString(j->link.conn, j->uuid);
+	if (!dom)
+		return fail_with_libvirt(n, "cannot find the domain");
+	if (j->type == JOB_READ) {
+		r = metadata_read(dom, &n->metadata);
+		if (r < 0)
+			r = fail_with_libvirt(n, "cannot read metadata");
+	} else {
+		if (j->persistent)
+			flags |= VIR_DOMAIN_AFFECT_CONFIG;
+		r = virDomainSetMetadata(dom, VIR_DOMAIN_METADATA_ELEMENT, j->xml,
+					 SETTINGS_XML_PREFIX, SETTINGS_XML_URI, flags);
+		/* To remove what is not there is no failure. */
+		if (r < 0 && !(virGetLastErrorCode() == VIR_ERR_NO_DOMAIN_METADATA && !j->xml))
+			r = fail_with_libvirt(n, "cannot write metadata");
+		else
+			r = 0;
+	}
+	virDomainFree(dom);
+	return r;
+}
+
+static void do_metadata(struct virt *v, struct job *j)
+{
+	struct note *n = TAKE_PTR(j->note);
+
+	n->type = j->type == JOB_READ ? NOTE_READ : NOTE_WRITTEN;
+	if (j->link.serial == v->worker_closed_serial) {
+		n->error = -ENOTCONN;
+		snprintf(n->text, sizeof(n->text), "the connection to libvirt is closed");
+	} else {
+		n->error = read_or_write(j, n);
+	}
+	note_post(v, n);
 }
 
 static void *worker_main(void *arg)
@@ -454,7 +605,7 @@ static void *worker_main(void *arg)
 
 	pthread_setname_np(pthread_self(), "apfd-libvirt");
 	for (;;) {
-		_cleanup_free_ struct job *j = NULL;
+		_cleanup_(job_freep) struct job *j = NULL;
 
 		pthread_mutex_lock(&v->lock);
 		while (STAILQ_EMPTY(&v->jobs))
@@ -468,7 +619,12 @@ static void *worker_main(void *arg)
 		case JOB_LIST:
 			do_connect_or_list(v, j);
 			break;
+		case JOB_READ:
+		case JOB_WRITE:
+			do_metadata(v, j);
+			break;
 		case JOB_CLOSE:
+			v->worker_closed_serial = j->link.serial;
 			link_close(&j->link);
 			break;
 		case JOB_STOP:
@@ -481,7 +637,7 @@ static void *worker_main(void *arg)
 
 static int connect_now(struct virt *v)
 {
-	struct link link = { .serial = v->serial + 1, .lifecycle_id = -1 };
+	struct link link = { .serial = v->serial + 1, .lifecycle_id = -1, .metadata_id = -1 };
 	int r;
 
 	r = job_post(v, JOB_CONNECT, &link);
@@ -545,7 +701,7 @@ static int handle_note(struct virt *v, struct note *n)
 {
 	int r = 0;
 
-	if (n->type != NOTE_CLOSED)
+	if (n->type == NOTE_FAILED || n->type == NOTE_LISTED)
 		v->ever_tried = true;
 
 	switch (n->type) {
@@ -593,8 +749,65 @@ static int handle_note(struct virt *v, struct note *n)
 		}
 		set_state(v, VIRT_CONNECTED);
 		break;
+
+	case NOTE_READ:
+		v->n_reads--;
+		if (n->error < 0)
+			v->ops->unread(n->uuid, n->text, v->userdata);
+		else
+			v->ops->metadata(n->uuid, n->metadata, v->userdata);
+		break;
+
+	case NOTE_WRITTEN:
+		v->n_writes--;
+		v->ops->written(n->uuid, n->error, n->text, n->cookie, v->userdata);
+		break;
 	}
 	return r;
+}
+
+int virt_read_metadata(struct virt *v, const char *uuid)
+{
+	struct job *j;
+	int r;
+
+	if (!v->link.conn)
+		return -ENOTCONN;
+	if (v->n_reads >= READS_MAX) {
+		list_again(v);
+		return 0;
+	}
+	r = metadata_job_new(v, JOB_READ, uuid, &j);
+	if (r < 0)
+		return r;
+	v->n_reads++;
+	job_queue(v, j);
+	return 0;
+}
+
+int virt_write_metadata(struct virt *v, const char *uuid, const char *xml, bool persistent,
+			void *cookie)
+{
+	_cleanup_(job_freep) struct job *j = NULL;
+	int r;
+
+	if (!v->link.conn)
+		return -ENOTCONN;
+	if (v->n_writes >= WRITES_MAX)
+		return -ENOBUFS;
+	r = metadata_job_new(v, JOB_WRITE, uuid, &j);
+	if (r < 0)
+		return r;
+	j->persistent = persistent;
+	if (xml) {
+		j->xml = strdup(xml);
+		if (!j->xml)
+			return -ENOMEM;
+	}
+	j->note->cookie = cookie;
+	v->n_writes++;
+	job_queue(v, TAKE_PTR(j));
+	return 0;
 }
 
 static int on_note(sd_event_source *s, int fd, uint32_t revents, void *userdata)
@@ -742,11 +955,16 @@ struct virt *virt_free(struct virt *v)
 		STAILQ_REMOVE_HEAD(&v->notes, queue);
 		if (n->type == NOTE_LISTED && n->link.conn != v->link.conn)
 			link_close(&n->link);
+		if (n->type == NOTE_WRITTEN)
+			v->ops->written(n->uuid, n->error, n->text, n->cookie, v->userdata);
 		note_free(n);
 	}
 	while ((j = STAILQ_FIRST(&v->jobs))) {
 		STAILQ_REMOVE_HEAD(&v->jobs, queue);
-		free(j);
+		if (j->type == JOB_WRITE)
+			v->ops->written(j->uuid, -ECANCELED, "apfd ends", j->note->cookie,
+					v->userdata);
+		job_free(j);
 	}
 	held_release(v, false);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The connection to libvirt: which domains run.
+ * The connection to libvirt: which domains run, and our element in their
+ * metadata (SETTINGS_XML_URI).
  *
- * Opening a connection and listing its domains may block for as long as
- * libvirtd likes, so both happen on a worker thread. Events arrive on the loop.
+ * Every call of libvirt may block for as long as libvirtd likes, so all of them
+ * are made by a worker thread, one after the other. Events arrive on the loop.
  * A lost connection is tried again with back-off for as long as the object
  * lives; the domains known stay until the next listing says otherwise, because
  * they do not stop when libvirtd does.
@@ -33,11 +34,15 @@ const char *virt_state_to_string(enum virt_state state);
  * @uuid: lower case, canonical
  * @name: libvirt's
  * @id: its number while it runs
+ * @metadata: our element, NULL if there is none
+ * @metadata_known: it was read; events do not carry it
  */
 struct virt_domain {
 	char uuid[NAME_UUID_LEN + 1];
 	char *name;
 	int id;
+	char *metadata;
+	bool metadata_known;
 };
 
 /**
@@ -48,6 +53,12 @@ struct virt_domain {
  *	to the caller
  * @running: @domain was started, or runs and may be new
  * @stopped: the domain with @uuid does not run any more
+ * @metadata: our element of a running domain, asked for or changed; NULL if
+ *	there is none. Not called where reading failed: @unread is then
+ * @unread: @text says why; the domain may just have stopped
+ * @written: a virt_write_metadata() is done, @error is 0 or -errno. Called
+ *	once for each, at the latest from virt_free(), unless the worker hangs
+ *	even then
  */
 struct virt_ops {
 	void (*state_changed)(enum virt_state state, void *userdata);
@@ -55,6 +66,10 @@ struct virt_ops {
 		       void *userdata);
 	void (*running)(const struct virt_domain *domain, void *userdata);
 	void (*stopped)(const char *uuid, void *userdata);
+	void (*metadata)(const char *uuid, const char *xml, void *userdata);
+	void (*unread)(const char *uuid, const char *text, void *userdata);
+	void (*written)(const char *uuid, int error, const char *text, void *cookie,
+			void *userdata);
 };
 
 /*
@@ -71,6 +86,17 @@ enum virt_state virt_state(const struct virt *v);
 
 /* virt_ever_tried: the first try has succeeded or failed. */
 bool virt_ever_tried(const struct virt *v);
+
+/* virt_read_metadata: ops->metadata follows. 0; -ENOTCONN; -ENOMEM. */
+int virt_read_metadata(struct virt *v, const char *uuid);
+
+/*
+ * virt_write_metadata: replaces our element of a running domain by @xml, NULL
+ * removes it; @persistent: in its persistent definition, too. ops->written
+ * follows, with @cookie. 0; -ENOTCONN; -ENOBUFS (too many are under way); -ENOMEM.
+ */
+int virt_write_metadata(struct virt *v, const char *uuid, const char *xml, bool persistent,
+			void *cookie);
 
 /*
  * virt_free: closes the connection. Waits a few seconds for the worker; one that

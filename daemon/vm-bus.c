@@ -11,8 +11,7 @@
 #include "manager.h"
 #include "manager-bus.h"
 
-#define VM_INTERFACE  "org.apfd.VM1"
-#define ACTION_MANAGE "org.apfd.manage"
+#define VM_INTERFACE "org.apfd.VM1"
 
 /* Names on the bus of the counters in apf_host.h. */
 /* clang-format off */
@@ -129,6 +128,64 @@ static int property_get_vcpu_states(sd_bus *bus, const char *path, const char *i
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+static int property_get_mode(sd_bus *bus, const char *path, const char *interface,
+			     const char *property, sd_bus_message *reply, void *userdata,
+			     sd_bus_error *error)
+{
+	return sd_bus_message_append(reply, "s", policy_mode_to_string(vm_mode(userdata)));
+}
+
+static int property_get_mode_source(sd_bus *bus, const char *path, const char *interface,
+				    const char *property, sd_bus_message *reply, void *userdata,
+				    sd_bus_error *error)
+{
+	return sd_bus_message_append(reply, "s", vm_mode_source(userdata));
+}
+
+static int append_override(sd_bus_message *m, uint32_t index, int mode)
+{
+	return sd_bus_message_append(m, "{us}", index, settings_mode_to_string(mode));
+}
+
+static int property_get_vcpu_modes(sd_bus *bus, const char *path, const char *interface,
+				   const char *property, sd_bus_message *reply, void *userdata,
+				   sd_bus_error *error)
+{
+	const struct vm *vm = userdata;
+	const struct settings *own = &vm->settings.own, *config = &vm->settings.config;
+	int r;
+
+	r = sd_bus_message_open_container(reply, 'a', "{us}");
+	for (size_t i = 0; r >= 0 && i < own->n_vcpus; i++)
+		r = append_override(reply, own->vcpus[i].index, own->vcpus[i].mode);
+	/* Of those configured, the ones that count. */
+	for (size_t i = 0; r >= 0 && i < config->n_vcpus; i++) {
+		uint32_t index = config->vcpus[i].index;
+
+		if (own->mode == SETTINGS_UNSET && settings_vcpu(own, index) == SETTINGS_UNSET)
+			r = append_override(reply, index, config->vcpus[i].mode);
+	}
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int property_get_manager(sd_bus *bus, const char *path, const char *interface,
+				const char *property, sd_bus_message *reply, void *userdata,
+				sd_bus_error *error)
+{
+	const struct vm *vm = userdata;
+
+	return sd_bus_message_append(reply, "s", vm->foreign ? "none" : "libvirt");
+}
+
+static int property_get_executable(sd_bus *bus, const char *path, const char *interface,
+				   const char *property, sd_bus_message *reply, void *userdata,
+				   sd_bus_error *error)
+{
+	const struct vm *vm = userdata;
+
+	return sd_bus_message_append(reply, "s", vm->executable ? vm->executable : "");
+}
+
 static int property_get_counters(sd_bus *bus, const char *path, const char *interface,
 				 const char *property, sd_bus_message *reply, void *userdata,
 				 sd_bus_error *error)
@@ -213,7 +270,7 @@ static const struct {
 
 void vm_bus_publish(struct vm *vm)
 {
-	const char *changed[ELEMENTSOF(viewed) + 4];
+	const char *changed[ELEMENTSOF(viewed) + 8];
 	size_t n = 0;
 	int r;
 
@@ -228,6 +285,13 @@ void vm_bus_publish(struct vm *vm)
 		changed[n++] = "PausedVCPUs";
 	if (vm->name_changed)
 		changed[n++] = "Name";
+	if (vm->settings.changed) {
+		changed[n++] = "Mode";
+		changed[n++] = "ModeSource";
+		changed[n++] = "VCPUModes";
+	}
+	if (vm->executable_changed)
+		changed[n++] = "Executable";
 	changed[n] = NULL;
 	if (n == 0)
 		return;
@@ -241,6 +305,7 @@ void vm_bus_publish(struct vm *vm)
 	}
 	vm->published = vm->view;
 	vm->vcpu_states_changed = vm->paused_changed = vm->name_changed = false;
+	vm->settings.changed = vm->executable_changed = false;
 }
 
 void vm_bus_added(struct vm *vm)
@@ -252,6 +317,7 @@ void vm_bus_added(struct vm *vm)
 		log_errno(LOG_DEBUG, r, "Cannot announce VM %s, ignoring", vm->name);
 	vm->published = vm->view;
 	vm->vcpu_states_changed = vm->paused_changed = vm->name_changed = false;
+	vm->settings.changed = vm->executable_changed = false;
 }
 
 void vm_bus_removed(struct vm *vm)
@@ -430,7 +496,7 @@ static int append_explanation(sd_bus_message *m, const struct vm *vm, const stru
 	CHECK(sd_bus_message_open_container(m, 'a', "{sv}"));
 	CHECK(sd_bus_message_append(m, "{sv}", "Index", "u", v->index));
 	CHECK(sd_bus_message_append(m, "{sv}", "Mode", "s",
-				    policy_mode_to_string(governor_mode(vm, v->index))));
+				    policy_mode_to_string(vm_vcpu_mode(vm, v->index))));
 	CHECK(sd_bus_message_append(m, "{sv}", "State", "s",
 				    vm_state_to_string((enum vm_state)v->policy.state)));
 	CHECK(sd_bus_message_append(m, "{sv}", "Since", "t", v->since_usec));
@@ -527,11 +593,16 @@ static int method_history(sd_bus_message *message, void *userdata, sd_bus_error 
 
 /**
  * struct change - what a caller wants, kept until polkit has decided
+ * @mode: &enum policy_mode, or SETTINGS_UNSET
+ * @gates_now: there is no sense in it unless gates can be changed now
+ * @persistent: the answer waits for libvirt to have written it
  */
 struct change {
 	struct manager *manager;
 	char uuid[NAME_UUID_LEN + 1];
-	enum apf_state state;
+	int mode;
+	bool gates_now;
+	bool persistent;
 	size_t n_indices;
 	uint32_t indices[];
 };
@@ -557,10 +628,55 @@ static int change_failed(struct vm *vm, int r, const char *text, sd_bus_error *e
 	}
 }
 
+/* Gates before anything is remembered: what the module refuses is no setting either. */
+static int change_gates(struct vm *vm, const struct change *c, uid_t uid, sd_bus_error *error)
+{
+	char text[GENL_TEXT_MAX], reason[APF_REASON_MAX + 1];
+	enum apf_state state;
+	int r;
+
+	if (c->gates_now) {
+		r = no_module_or_not_watched(vm, error);
+		if (r < 0)
+			return r;
+	}
+	if (!vm->module_id)
+		return 0;
+	for (size_t i = 0; i < c->n_indices; i++)
+		if (c->indices[i] >= vm->n_vcpus && !vm_state_of_mode(c->mode, &state))
+			return sd_bus_error_setf(error, APFD_ERROR_NO_SUCH_VCPU,
+						 "VM %s has no vCPU %u", vm->name, c->indices[i]);
+	if (!vm_state_of_mode(c->mode, &state))
+		return 0;
+	snprintf(reason, sizeof(reason), "asked by user %u over D-Bus", (unsigned int)uid);
+	vm_bus_gate_changing(vm, state, c->indices, c->n_indices, reason);
+	r = action_set_state(c->manager->genl, vm->module_id, state, c->indices, c->n_indices,
+			     reason, text);
+	if (r < 0)
+		return change_failed(vm, r, text, error);
+
+	governor_found(vm, state, c->indices, c->n_indices);
+	/* Who asks next shall see it; the module's own notification comes a little later. */
+	vm_gate_set(vm, state, c->indices, c->n_indices);
+	r = vm_read_vcpus(vm);
+	if (r < 0)
+		log_errno(LOG_DEBUG, r, "Cannot read the vCPUs of VM %s, ignoring", vm->name);
+	return 0;
+}
+
+static int nothing_keeps_it(const struct vm *vm, sd_bus_error *error)
+{
+	return sd_bus_error_setf(error, APFD_ERROR_FAILED,
+				 vm->view.libvirt_id < 0
+					 ? "VM %s is not of libvirt: nothing can keep its mode"
+					 : "libvirt is not connected: it cannot keep the mode of "
+					   "VM %s",
+				 vm->name);
+}
+
 static int change_allowed(sd_bus_message *request, uid_t uid, void *userdata, sd_bus_error *error)
 {
 	struct change *c = userdata;
-	char text[GENL_TEXT_MAX], reason[APF_REASON_MAX + 1];
 	struct vm *vm;
 	int r;
 
@@ -568,81 +684,147 @@ static int change_allowed(sd_bus_message *request, uid_t uid, void *userdata, sd
 	vm = manager_find_by_uuid(c->manager, c->uuid);
 	if (!vm)
 		return manager_bus_no_such_vm(c->manager, c->uuid, error);
-	r = no_module_or_not_watched(vm, error);
+	if (c->persistent &&
+	    (vm->view.libvirt_id < 0 || virt_state(c->manager->virt) == VIRT_DISCONNECTED))
+		return nothing_keeps_it(vm, error);
+	r = change_gates(vm, c, uid, error);
 	if (r < 0)
 		return r;
-
-	snprintf(reason, sizeof(reason), "asked by user %u over D-Bus", (unsigned int)uid);
-	vm_bus_gate_changing(vm, c->state, c->indices, c->n_indices, reason);
-	r = action_set_state(c->manager->genl, vm->module_id, c->state, c->indices, c->n_indices,
-			     reason, text);
+	r = vm_set_mode(vm, c->mode, c->indices, c->n_indices);
 	if (r < 0)
-		return change_failed(vm, r, text, error);
+		return r;
+	/* What a person wants, the policy does not change; the rest is its decision. */
+	vm_settings_apply(vm);
+	log_fields(LOG_INFO, 0,
+		   ((const struct log_field[]){ { "APF_VM", vm->name },
+						{ "APF_UUID", vm->uuid },
+						{ "APF_MODE", settings_mode_to_string(c->mode) },
+						{} }),
+		   "VM %s: mode of %s set to %s by user %u%s", vm->name,
+		   c->n_indices ? "some vCPUs" : "the VM", settings_mode_to_string(c->mode),
+		   (unsigned int)uid, c->persistent ? ", for later starts, too" : "");
 
-	/* What a person wants, the policy does not change. */
-	governor_set_mode(vm, policy_mode_of_state(c->state), c->indices, c->n_indices);
-	governor_found(vm, c->state, c->indices, c->n_indices);
-	/* Who asks next shall see it; the module's own notification comes a little later. */
-	vm_gate_set(vm, c->state, c->indices, c->n_indices);
-	r = vm_read_vcpus(vm);
+	r = vm_keep_settings(vm, c->persistent, c->persistent ? request : NULL);
+	if (c->persistent && r >= 0) {
+		/* vm_bus_mode_kept() replies. */
+		sd_bus_message_ref(request);
+		return 1;
+	}
+	if (c->persistent)
+		return nothing_keeps_it(vm, error);
+	/* It holds; when libvirt is back, it is told. */
 	if (r < 0)
-		log_errno(LOG_DEBUG, r, "Cannot read the vCPUs of VM %s, ignoring", vm->name);
+		log_errno(LOG_DEBUG, r, "libvirt is not told of the mode of VM %s yet", vm->name);
 	return sd_bus_reply_method_return(request, NULL);
 }
 
-/* @state is NULL if it is the message's first argument. */
-static int change(sd_bus_message *message, struct vm *vm, const char *state, sd_bus_error *error)
+void vm_bus_mode_kept(sd_bus_message *request, int error, const char *text)
 {
-	const uint32_t *indices;
-	struct change *c;
-	enum apf_state s;
-	char shown[33];
-	size_t size;
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = request;
 	int r;
 
-	if (!state) {
-		r = sd_bus_message_read(message, "s", &state);
-		if (r < 0)
-			return r;
-	}
+	if (error < 0)
+		r = sd_bus_reply_method_errorf(m, APFD_ERROR_FAILED,
+					       "The mode holds now, but libvirt does not keep it: "
+					       "%s",
+					       text);
+	else
+		r = sd_bus_reply_method_return(m, NULL);
+	if (r < 0)
+		log_errno(LOG_DEBUG, r, "Cannot answer, ignoring");
+}
+
+static int bad_mode(const char *name, const char *mode, const char *list, sd_bus_error *error)
+{
+	char shown[33];
+
+	name_excerpt(mode, shown, sizeof(shown));
+	return sd_bus_error_setf(error, name, "Unknown %s \"%s\": it is %s",
+				 streq(name, APFD_ERROR_INVALID_STATE) ? "state" : "mode", shown,
+				 list);
+}
+
+/* Reads the vCPUs, and asks polkit. */
+static int change(sd_bus_message *message, struct vm *vm, const struct change *template,
+		  sd_bus_error *error)
+{
+	const uint32_t *indices;
+	int persistent = 0, r;
+	struct change *c;
+	size_t size;
+
 	r = sd_bus_message_read_array(message, 'u', (const void **)&indices, &size);
 	if (r < 0)
 		return r;
-	if (vm_state_from_string(state, &s) < 0) {
-		name_excerpt(state, shown, sizeof(shown));
-		return sd_bus_error_setf(error, APFD_ERROR_INVALID_STATE,
-					 "Unknown state \"%s\": it is off, pv or on", shown);
+	if (!template->gates_now) {
+		r = sd_bus_message_read(message, "b", &persistent);
+		if (r < 0)
+			return r;
 	}
 	if (size / sizeof(*indices) > GENL_VCPUS_MAX)
 		return sd_bus_error_setf(error, APFD_ERROR_NO_SUCH_VCPU,
 					 "No VM has more than %d vCPUs", GENL_VCPUS_MAX);
+	for (size_t i = 0; i < size / sizeof(*indices); i++)
+		if (indices[i] >= GENL_VCPUS_MAX)
+			return sd_bus_error_setf(error, APFD_ERROR_NO_SUCH_VCPU,
+						 "No VM has a vCPU %u", indices[i]);
 
 	c = malloc(sizeof(*c) + size);
 	if (!c)
 		return -ENOMEM;
+	*c = *template;
 	c->manager = vm->manager;
 	memcpy(c->uuid, vm->uuid, sizeof(c->uuid));
-	c->state = s;
+	c->persistent = persistent;
 	c->n_indices = size / sizeof(*indices);
 	if (size > 0)
 		memcpy(c->indices, indices, size);
-	return polkit_check(vm->manager->polkit, message, ACTION_MANAGE, change_allowed, c, free,
-			    error);
+	return polkit_check(vm->manager->polkit, message, APFD_ACTION_MANAGE, change_allowed, c,
+			    free, error);
 }
 
 static int method_enable(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
-	return change(message, userdata, "on", error);
+	const struct change c = { .mode = POLICY_MODE_ON, .gates_now = true };
+
+	return change(message, userdata, &c, error);
 }
 
 static int method_disable(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
-	return change(message, userdata, "off", error);
+	const struct change c = { .mode = POLICY_MODE_OFF, .gates_now = true };
+
+	return change(message, userdata, &c, error);
 }
 
 static int method_set_state(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
-	return change(message, userdata, NULL, error);
+	struct change c = { .gates_now = true };
+	enum apf_state state;
+	const char *s;
+	int r;
+
+	r = sd_bus_message_read(message, "s", &s);
+	if (r < 0)
+		return r;
+	if (vm_state_from_string(s, &state) < 0)
+		return bad_mode(APFD_ERROR_INVALID_STATE, s, "off, pv or on", error);
+	c.mode = (int)policy_mode_of_state(state);
+	return change(message, userdata, &c, error);
+}
+
+static int method_set_mode(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct change c = { .mode = SETTINGS_UNSET };
+	const char *s;
+	int r;
+
+	r = sd_bus_message_read(message, "s", &s);
+	if (r < 0)
+		return r;
+	if (!streq(s, "default") && settings_mode_from_string(s, &c.mode) < 0)
+		return bad_mode(APFD_ERROR_INVALID_MODE, s, "auto, on, pv, off or default", error);
+	return change(message, userdata, &c, error);
 }
 
 /* clang-format off */
@@ -658,6 +840,9 @@ static const sd_bus_vtable vm_vtable[] = {
 	SD_BUS_METHOD_WITH_ARGS("SetState",
 		SD_BUS_ARGS("s", state, "au", vcpus), SD_BUS_NO_RESULT,
 		method_set_state, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("SetMode",
+		SD_BUS_ARGS("s", mode, "au", vcpus, "b", persistent), SD_BUS_NO_RESULT,
+		method_set_mode, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("GetVCPUs",
 		SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", vcpus),
 		method_get_vcpus, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -685,6 +870,11 @@ static const sd_bus_vtable vm_vtable[] = {
 	PROPERTY("Watched",	   "b",	    NULL, VIEW(watched)),
 	PROPERTY("State",	   "s",	    property_get_state, 0),
 	PROPERTY("VCPUStates",	   "as",    property_get_vcpu_states, 0),
+	PROPERTY("Mode",	   "s",	    property_get_mode, 0),
+	PROPERTY("ModeSource",	   "s",	    property_get_mode_source, 0),
+	PROPERTY("VCPUModes",	   "a{us}", property_get_vcpu_modes, 0),
+	PROPERTY("Manager",	   "s",	    property_get_manager, 0),
+	PROPERTY("Executable",	   "s",	    property_get_executable, 0),
 	PROPERTY("Since",	   "t",	    NULL, VIEW(since_usec)),
 	PROPERTY("SwappedBytes",   "t",	    NULL, VIEW(swapped_bytes)),
 	PROPERTY("Counters",	   "a{st}", property_get_counters, 0),

@@ -2,6 +2,7 @@
 #include "vm.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <sys/epoll.h>
 #include <sys/pidfd.h>
 
@@ -105,6 +106,7 @@ int vm_new(struct manager *m, const struct virt_domain *d, bool has_pid_file, st
 	vm->view.state = VM_STATE_UNKNOWN;
 	vm->view.guest_module = VM_GUEST_MODULE_UNKNOWN;
 	vm->published = vm->view;
+	vm->settings.config = vm->settings.own = SETTINGS_NONE;
 	snprintf(vm->why_unwatched, sizeof(vm->why_unwatched), "it is just starting");
 	vm->name = strdup(d->name);
 	if (!vm->name)
@@ -117,6 +119,9 @@ static void forget_process(struct vm *vm)
 {
 	vm->exit_source = sd_event_source_disable_unref(vm->exit_source);
 	vm->pidfd = safe_close(vm->pidfd);
+	vm->executable_changed = vm->executable_changed || vm->executable;
+	free(vm->executable);
+	vm->executable = NULL;
 	vm->view.pid = 0;
 	vm->view.swapped_bytes = 0;
 }
@@ -128,6 +133,8 @@ struct vm *vm_free(struct vm *vm)
 	forget_process(vm);
 	sd_event_source_disable_unref(vm->retry_source);
 	governor_done(&vm->governor);
+	vm_settings_done(vm);
+	free(vm->executable);
 	free(vm->vcpus);
 	free(vm->name);
 	free(vm);
@@ -238,6 +245,9 @@ static int find_process(struct vm *vm)
 	(void)sd_event_source_set_description(vm->exit_source, "vm-process");
 	vm->pidfd = TAKE_FD(pidfd);
 	vm->view.pid = (uint32_t)pid;
+	/* Of a process that ends just now there is none. */
+	(void)proc_executable(m->proc_root, pid, &vm->executable);
+	vm->executable_changed = true;
 	vm_read_process(vm);
 	return 0;
 }
@@ -273,6 +283,7 @@ static int watch(struct vm *vm, char *text)
 	r = vm_read_vcpus(vm);
 	if (r < 0)
 		log_vm(LOG_WARNING, r, vm, "Cannot read the vCPUs of VM %s yet", vm->name);
+	vm_settings_apply(vm);
 	return 0;
 }
 
@@ -535,4 +546,32 @@ void vm_read_process(struct vm *vm)
 	if (proc_swapped_bytes(vm->manager->proc_root, (pid_t)vm->view.pid, &bytes) < 0)
 		bytes = 0;
 	vm->view.swapped_bytes = bytes;
+}
+
+void vm_dump(const struct vm *vm)
+{
+	char gates[64] = "";
+	size_t of_state[APF_STATE_MAX + 1] = {}, paused = 0;
+
+	for (size_t i = 0; i < vm->n_vcpus; i++) {
+		of_state[vm->vcpus[i].state]++;
+		paused += vm->vcpus[i].paused;
+	}
+	snprintf(gates, sizeof(gates), "%zu off, %zu pv, %zu on, %zu paused",
+		 of_state[APF_STATE_OFF], of_state[APF_STATE_PV], of_state[APF_STATE_ON], paused);
+	log_fields(LOG_NOTICE, 0,
+		   ((const struct log_field[]){
+			   { "APF_VM", vm->name },
+			   { "APF_UUID", vm->uuid },
+			   { "APF_STATE", vm_state_to_string((enum vm_state)vm->view.state) },
+			   { "APF_MODE", policy_mode_to_string(vm_mode(vm)) },
+			   { "APF_MODE_SOURCE", vm_mode_source(vm) },
+			   { "APF_GATES", gates },
+			   { "APF_WHY_UNWATCHED", vm->module_id ? NULL : vm->why_unwatched },
+			   {} }),
+		   "VM %s: PID %u, module id %u, mode %s (%s), %zu vCPUs: %s; %" PRIu64
+		   " bytes swapped%s%s",
+		   vm->name, vm->view.pid, vm->module_id, policy_mode_to_string(vm_mode(vm)),
+		   vm_mode_source(vm), vm->n_vcpus, gates, vm->view.swapped_bytes,
+		   vm->module_id ? "" : "; not watched: ", vm->module_id ? "" : vm->why_unwatched);
 }

@@ -12,6 +12,7 @@
 #include "ratelimit.h"
 #include "stats.h"
 #include "virt.h"
+#include "vm-settings.h"
 
 struct manager;
 
@@ -75,6 +76,9 @@ struct vm_view {
 /**
  * struct vm - owned by the manager's list
  * @path: object path
+ * @foreign: libvirt does not know it
+ * @executable: file name of the process's program, NULL while not known
+ * @executable_changed: since the last PropertiesChanged
  * @has_pid_file: libvirt leaves a PID file for it
  * @pidfd: of the process, -1 if not known
  * @module_id: the module's name of it, 0 while not watched
@@ -86,6 +90,7 @@ struct vm_view {
  * @paused_changed: likewise, which vCPUs are paused
  * @name_changed: likewise
  * @published: the view that the bus was told last
+ * @settings: its modes, see vm-settings.h
  * @retries: attempts to watch it that failed in a row
  * @complained: that was logged
  * @governor: what is decided for its vCPUs
@@ -99,6 +104,9 @@ struct vm {
 	char path[NAME_PATH_LEN + 1];
 	char *name;
 	bool has_pid_file;
+	bool foreign;
+	char *executable;
+	bool executable_changed;
 	int pidfd;
 	sd_event_source *exit_source;
 	sd_event_source *retry_source;
@@ -113,6 +121,7 @@ struct vm {
 	bool vcpu_states_changed;
 	bool paused_changed;
 	bool name_changed;
+	struct vm_settings settings;
 	struct vm_view view;
 	struct vm_view published;
 	struct governor governor;
@@ -154,5 +163,8 @@ void vm_guest_event(struct vm *vm, const struct genl_event *e);
 
 /* vm_read_process: renews what /proc says. */
 void vm_read_process(struct vm *vm);
+
+/* vm_dump: all that is known of it, as one line of the log. */
+void vm_dump(const struct vm *vm);
 
 #endif /* APFD_VM_H */

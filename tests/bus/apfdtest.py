@@ -186,6 +186,8 @@ class Apfd(Process):
     """The daemon, and what a client sees of it."""
 
     def __init__(self, bus, *args, env=None, wait=True):
+        # Not the machine's own configuration.
+        args = [f"--config-root={bus.directory}", *args]
         argv = shlex.split(os.environ.get("APFD_WRAPPER", "")) + [os.environ["APFD"], *args]
         super().__init__(argv, f"{bus.directory}/apfd.log",
                          env={**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": bus.address, **(env or {})})

@@ -57,6 +57,8 @@ def test_properties(apfd, domains_uri):
         "NestedGuard": False,
         "Libvirt": "connected",
         "LibvirtURI": domains_uri,
+        "ConfigFiles": [],
+        "ConfigError": "",
     }
 
 

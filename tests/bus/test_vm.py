@@ -29,6 +29,8 @@ def test_all_properties_of_an_unwatched_vm(apfd):
     everything = apfd.managed()[WEB1][VM]
     assert everything == {
         "UUID": DOMAINS["web1"], "Name": "web1", "LibvirtID": 1, "PID": 0, "Watched": False,
+        "Mode": "auto", "ModeSource": "default", "VCPUModes": {}, "Manager": "libvirt",
+        "Executable": "",
         "State": "unknown", "VCPUStates": [], "Since": 0, "SwappedBytes": 0,
         "Counters": {n: 0 for n in COUNTERS}, "Outstanding": 0, "GuestModule": "unknown",
         "GuestReport": {}, "PausedVCPUs": [], "AsyncRate": 0.0, "SyncRate": 0.0,
@@ -72,7 +74,8 @@ def test_process_found_later(start_apfd, domains_uri, directory, sleeper):
                                 lambda: apfd.signals_of("PropertiesChanged", WEB1))
     # Only what changed is told.
     assert changes[0][4][0] == VM
-    assert changes[0][4][1] == {"PID": sleeper.pid}
+    assert changes[0][4][1] == {"PID": sleeper.pid,
+                                "Executable": os.path.realpath("/bin/sleep")}
     assert changes[0][4][2] == []
     assert not apfd.signals_of("PropertiesChanged", "/org/apfd/vm/" +
                                DOMAINS["web2"].replace("-", "_"))
