@@ -314,11 +314,19 @@ static void level_vm(struct vm *vm)
 	(void)carry_out(vm, state, NULL, 0, g->vcpus[0].policy.rule, "all vCPUs have it");
 }
 
-/*
- * The figures of the whole VM and the host, which every vCPU of it shares.
- */
+/* The figures of the whole VM and the host, which every vCPU of it shares. */
 static void add_shared(const struct vm *vm, struct policy_figures *f)
 {
+	const struct manager *m = vm->manager;
+	int synchronous = swapdevs_synchronous(&m->swap);
+	uint64_t read_usec = swapdevs_read_latency_usec(&m->swap);
+
+	f->value[POLICY_SWAP_SYNCHRONOUS] = synchronous < 0 ? NAN : synchronous;
+	f->value[POLICY_READ_LATENCY_USEC] = read_usec > 0 ? (double)read_usec : NAN;
+	f->value[POLICY_SOME_AVG10] = vm->view.pressure[PRESSURE_SOME_AVG10];
+	f->value[POLICY_FULL_AVG10] = vm->view.pressure[PRESSURE_FULL_AVG10];
+	f->value[POLICY_SWAP_BYTES] = vm->view.pressure[PRESSURE_SWAP_BYTES];
+	f->value[POLICY_TREND] = vm->view.pressure[PRESSURE_TREND];
 }
 
 static void run(struct vm *vm, bool *todo, bool *decided, uint32_t *indices, uint64_t now_usec)
@@ -327,6 +335,7 @@ static void run(struct vm *vm, bool *todo, bool *decided, uint32_t *indices, uin
 	struct governor *g = &vm->governor;
 	bool any = false;
 
+	g->rising = false;
 	for (size_t i = 0; i < g->n_vcpus; i++) {
 		struct governor_vcpu *v = &g->vcpus[i];
 
@@ -339,6 +348,7 @@ static void run(struct vm *vm, bool *todo, bool *decided, uint32_t *indices, uin
 			v->quiet = v->figures.value[POLICY_SWAPIN_RATE] == 0 &&
 				   policy_is_settled(&v->policy);
 		}
+		g->rising = g->rising || v->policy.rule == POLICY_RULE_RISING;
 		todo[i] = decided[i] || (!dry_run && v->policy.state != vm->vcpus[i].state);
 		any = any || todo[i];
 	}
@@ -389,8 +399,10 @@ void governor_run(struct vm *vm, uint64_t now_usec)
 	if (!vm->module_id || g->n_vcpus == 0 || g->n_vcpus != vm->n_vcpus)
 		return;
 	/* A mode that is not known yet may be any. */
-	if (!vm->settings.known || is_quiet(vm))
+	if (!vm->settings.known || is_quiet(vm)) {
+		g->rising = false;
 		return;
+	}
 	indices = calloc(g->n_vcpus, sizeof(*indices));
 	marks = calloc(2 * g->n_vcpus, sizeof(*marks));
 	if (!indices || !marks) {
@@ -398,6 +410,17 @@ void governor_run(struct vm *vm, uint64_t now_usec)
 		return;
 	}
 	run(vm, marks, marks + g->n_vcpus, indices, now_usec);
+}
+
+bool governor_is_waiting(const struct vm *vm)
+{
+	const struct governor *g = &vm->governor;
+
+	for (size_t i = 0; vm->module_id && i < g->n_vcpus; i++)
+		if (g->vcpus[i].policy.state == APF_STATE_OFF &&
+		    vm_vcpu_mode(vm, g->vcpus[i].index) == POLICY_MODE_AUTO)
+			return true;
+	return false;
 }
 
 void governor_reason(const struct vm *vm, const struct governor_vcpu *v,

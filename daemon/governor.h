@@ -50,6 +50,7 @@ struct governor_decision {
  * struct governor - of one VM; all zero at first
  * @vcpus: in the order of the VM's
  * @history: a ring, @history_begin is the oldest of @n_history
+ * @rising: some vCPU has pressure that has not lasted long enough yet
  * @failed: the module refused the last change; logged once
  */
 struct governor {
@@ -58,6 +59,7 @@ struct governor {
 	struct governor_decision *history[GOVERNOR_HISTORY_MAX];
 	size_t history_begin;
 	size_t n_history;
+	bool rising;
 	bool failed;
 };
 
@@ -84,6 +86,9 @@ void governor_found(struct vm *vm, enum apf_state state, const uint32_t *indices
 
 /* governor_run: decides, tells and carries out. The VM may be unwatched after it. */
 void governor_run(struct vm *vm, uint64_t now_usec);
+
+/* governor_is_waiting: there is a closed gate that pressure would open. */
+bool governor_is_waiting(const struct vm *vm);
 
 /* governor_reason: why the gate of a vCPU is as it is, with the latest figures. */
 void governor_reason(const struct vm *vm, const struct governor_vcpu *v,

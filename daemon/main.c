@@ -16,6 +16,8 @@ static struct manager_options arg_options = {
 	.pid_dir = DEFAULT_PID_DIR,
 	.proc_root = "/proc",
 	.conf = { .root = "" },
+	.sys_root = "/sys",
+	.cgroup_root = "/sys/fs/cgroup",
 };
 static bool arg_check;
 
@@ -27,6 +29,8 @@ static void help(void)
 	       "  -c, --connect=URI   libvirt connection (default: " DEFAULT_URI ")\n"
 	       "      --pid-dir=DIR   where libvirt leaves NAME.pid (default: " DEFAULT_PID_DIR
 	       ")\n"
+	       "      --proc-dir=DIR, --sys-dir=DIR, --cgroup-dir=DIR\n"
+	       "                      instead of /proc, /sys and /sys/fs/cgroup, for tests\n"
 	       "      --config=FILE   read FILE, and nothing else\n"
 	       "      --config-root=DIR\n"
 	       "                      look for the configuration below DIR\n"
@@ -41,6 +45,9 @@ static int parse_arguments(int argc, char *argv[])
 {
 	enum {
 		ARG_PID_DIR = 0x100,
+		ARG_PROC_DIR,
+		ARG_SYS_DIR,
+		ARG_CGROUP_DIR,
 		ARG_CONFIG,
 		ARG_CONFIG_ROOT,
 		ARG_CHECK_CONFIG,
@@ -53,6 +60,9 @@ static int parse_arguments(int argc, char *argv[])
 		{ "config", required_argument, NULL, ARG_CONFIG },
 		{ "config-root", required_argument, NULL, ARG_CONFIG_ROOT },
 		{ "check-config", no_argument, NULL, ARG_CHECK_CONFIG },
+		{ "proc-dir", required_argument, NULL, ARG_PROC_DIR },
+		{ "sys-dir", required_argument, NULL, ARG_SYS_DIR },
+		{ "cgroup-dir", required_argument, NULL, ARG_CGROUP_DIR },
 		{ "debug", no_argument, NULL, ARG_DEBUG },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, ARG_VERSION },
@@ -77,6 +87,15 @@ static int parse_arguments(int argc, char *argv[])
 			break;
 		case ARG_CHECK_CONFIG:
 			arg_check = true;
+			break;
+		case ARG_PROC_DIR:
+			arg_options.proc_root = optarg;
+			break;
+		case ARG_SYS_DIR:
+			arg_options.sys_root = optarg;
+			break;
+		case ARG_CGROUP_DIR:
+			arg_options.cgroup_root = optarg;
 			break;
 		case ARG_DEBUG:
 			arg_options.debug = true;

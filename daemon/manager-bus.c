@@ -70,8 +70,7 @@ static int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *
 {
 	struct manager *m = userdata;
 
-	return polkit_check(m->polkit, message, APFD_ACTION_MANAGE, reload_allowed, m, NULL,
-			    error);
+	return polkit_check(m->polkit, message, APFD_ACTION_MANAGE, reload_allowed, m, NULL, error);
 }
 
 static int property_get_config_files(sd_bus *bus, const char *path, const char *interface,
@@ -144,6 +143,35 @@ static int property_get_libvirt(sd_bus *bus, const char *path, const char *inter
 	return sd_bus_message_append(reply, "s", virt_state_to_string(virt_state(m->virt)));
 }
 
+static int property_get_dry_run(sd_bus *bus, const char *path, const char *interface,
+				const char *property, sd_bus_message *reply, void *userdata,
+				sd_bus_error *error)
+{
+	const struct manager *m = userdata;
+
+	return sd_bus_message_append(reply, "b", (int)m->dry_run);
+}
+
+static int property_get_swap(sd_bus *bus, const char *path, const char *interface,
+			     const char *property, sd_bus_message *reply, void *userdata,
+			     sd_bus_error *error)
+{
+	const struct manager *m = userdata;
+	int r;
+
+	r = sd_bus_message_open_container(reply, 'a', "a{sv}");
+	for (size_t i = 0; r >= 0 && i < m->swap.n; i++) {
+		const struct swapdev *d = &m->swap.dev[i];
+
+		r = sd_bus_message_append(reply, "a{sv}", 7, "Path", "s", d->path, "Kind", "s",
+					  swapdev_kind_to_string(d->kind), "Size", "t",
+					  d->size_bytes, "Used", "t", d->used_bytes, "Reads", "t",
+					  d->reads, "ReadLatencyUSec", "t", d->read_latency_usec,
+					  "Synchronous", "b", (int)d->synchronous);
+	}
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 /* clang-format off */
 static const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_VTABLE_START(0),
@@ -170,6 +198,10 @@ static const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_PROPERTY("ConfigFiles", "as", property_get_config_files, 0,
 		SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_PROPERTY("ConfigError", "s", NULL, offsetof(struct manager, conf_error),
+		SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("DryRun", "b", property_get_dry_run, 0,
+		SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Swap", "aa{sv}", property_get_swap, 0,
 		SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_VTABLE_END
 };
@@ -201,9 +233,19 @@ void manager_bus_conf_changed(struct manager *m)
 	int r;
 
 	r = sd_bus_emit_properties_changed(m->bus, NAME_PATH_ROOT, "org.apfd.Manager1",
-					   "ConfigFiles", "ConfigError", NULL);
+					   "ConfigFiles", "ConfigError", "DryRun", NULL);
 	if (r < 0)
 		log_errno(LOG_DEBUG, r, "Cannot announce the configuration, ignoring");
+}
+
+void manager_bus_swap_changed(struct manager *m)
+{
+	int r;
+
+	r = sd_bus_emit_properties_changed(m->bus, NAME_PATH_ROOT, "org.apfd.Manager1", "Swap",
+					   NULL);
+	if (r < 0)
+		log_errno(LOG_DEBUG, r, "Cannot announce the swap devices, ignoring");
 }
 
 int manager_bus_connect(struct manager *m)

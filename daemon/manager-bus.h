@@ -30,6 +30,7 @@ void manager_bus_request_name(struct manager *m);
 void manager_bus_host_module_changed(struct manager *m);
 void manager_bus_libvirt_changed(struct manager *m);
 void manager_bus_conf_changed(struct manager *m);
+void manager_bus_swap_changed(struct manager *m);
 
 /* manager_bus_no_such_vm: sets APFD_ERROR_NO_SUCH_VM with near matches; returns -errno. */
 int manager_bus_no_such_vm(struct manager *m, const char *wanted, sd_bus_error *error);

@@ -15,6 +15,17 @@
 #define TICK_ACCURACY_USEC (50 * USEC_PER_MSEC)
 
 enum { CONF_ERROR_MAX = 4096 };
+/* The bus is told of changes at most so often. */
+#define PUBLISH_USEC (1 * USEC_PER_SEC)
+
+/* Not more often than this, whatever happens. */
+#define TICK_MIN_USEC (250 * USEC_PER_MSEC)
+
+/* Pressure that has just begun is looked at again so soon: it must last for a moment. */
+#define RISING_USEC (500 * USEC_PER_MSEC)
+
+/* The files of a VM that does not swap are read every so many ticks. */
+#define QUIET_TICKS 16
 
 /* Well below the 25 s after which a bus activation or a method call gives up. */
 #define NAME_WAIT_USEC (3 * USEC_PER_SEC)
@@ -204,31 +215,85 @@ static const struct apfd_genl_ops genl_ops = {
 
 /* ---- the tick ---- */
 
+static void read_swap(struct manager *m)
+{
+	int before = swapdevs_synchronous(&m->swap);
+	struct vm *vm;
+
+	if (swapdevs_read(&m->swap, m->proc_root, m->sys_root) <= 0)
+		return;
+	m->swap_changed = true;
+	if (swapdevs_synchronous(&m->swap) == before)
+		return;
+	TAILQ_FOREACH(vm, &m->vms, list)
+		governor_stir(vm);
+}
+
+static void publish(struct manager *m, uint64_t now_usec)
+{
+	struct vm *vm;
+
+	/* Ticks that come early are no reason to tell more often. */
+	if (m->publish_usec && now_usec - m->publish_usec < PUBLISH_USEC - TICK_ACCURACY_USEC)
+		return;
+	m->publish_usec = now_usec;
+	if (m->swap_changed)
+		manager_bus_swap_changed(m);
+	m->swap_changed = false;
+	TAILQ_FOREACH(vm, &m->vms, list)
+		vm_bus_publish(vm);
+}
+
 static int on_tick(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct manager *m = userdata;
+	uint64_t now_usec, wait_usec = m->conf->tick_usec;
 	bool watched = false;
-	uint64_t now_usec;
+	unsigned int turn;
 	struct vm *vm;
 	int r;
 
-	TAILQ_FOREACH(vm, &m->vms, list) {
-		vm_read_process(vm);
+	m->tick_usec = clock_usec(CLOCK_MONOTONIC);
+	m->round++;
+	TAILQ_FOREACH(vm, &m->vms, list)
 		watched = watched || vm->module_id;
-	}
 	if (watched)
 		read_module(m);
+	read_swap(m);
+
 	now_usec = clock_usec(CLOCK_MONOTONIC);
+	turn = m->round;
 	TAILQ_FOREACH(vm, &m->vms, list) {
+		/* What has not swapped lately is read in turns. */
+		if (vm->active || turn++ % QUIET_TICKS == 0)
+			vm_read_pressure(vm, now_usec);
 		vm_settings_tick(vm);
 		governor_run(vm, now_usec);
-		vm_bus_publish(vm);
+		if (vm->governor.rising)
+			wait_usec = MIN_OF(wait_usec, RISING_USEC);
 	}
+	publish(m, now_usec);
 
-	r = sd_event_source_set_time_relative(s, m->conf->tick_usec);
+	r = sd_event_source_set_time_relative(s, wait_usec);
 	if (r < 0)
 		return r;
 	return sd_event_source_set_enabled(s, m->n_vms > 0 ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+}
+
+void manager_tick_soon(struct manager *m)
+{
+	uint64_t now_usec = clock_usec(CLOCK_MONOTONIC), due_usec = m->tick_usec + TICK_MIN_USEC;
+	uint64_t at_usec;
+	int r;
+
+	if (!m->tick_source)
+		return;
+	/* One that is due anyway must not be put off. */
+	if (sd_event_source_get_time(m->tick_source, &at_usec) >= 0 && at_usec <= due_usec)
+		return;
+	r = sd_event_source_set_time(m->tick_source, MAX_OF(due_usec, now_usec));
+	if (r < 0)
+		log_errno(LOG_DEBUG, r, "Cannot look earlier, ignoring");
 }
 
 static int tick_start(struct manager *m)
@@ -562,8 +627,10 @@ int manager_new(sd_event *event, const struct manager_options *options, struct m
 	m->conf_root = strdup(options->conf.root);
 	m->conf_file = options->conf.file ? strdup(options->conf.file) : NULL;
 	m->debug = options->debug;
-	if (!m->uri || !m->pid_dir || !m->proc_root || !m->conf_error || !m->conf_root ||
-	    (options->conf.file && !m->conf_file))
+	m->sys_root = strdup(options->sys_root);
+	m->cgroup_root = strdup(options->cgroup_root);
+	if (!m->uri || !m->pid_dir || !m->proc_root || !m->sys_root || !m->cgroup_root ||
+	    !m->conf_error || !m->conf_root || (options->conf.file && !m->conf_file))
 		return -ENOMEM;
 	r = load_conf(m, true);
 	if (r < 0)
@@ -607,6 +674,7 @@ int manager_start(struct manager *m)
 				       0, on_name_wait_over, m);
 	if (r < 0)
 		return r;
+	read_swap(m);
 	r = virt_start(m->virt);
 	if (r < 0)
 		return log_errno(LOG_ERR, r, "Cannot start the libvirt thread");
@@ -638,6 +706,8 @@ struct manager *manager_free(struct manager *m)
 	free(m->conf_error);
 	free(m->conf_root);
 	free(m->conf_file);
+	free(m->sys_root);
+	free(m->cgroup_root);
 	free(m);
 	return NULL;
 }

@@ -11,6 +11,7 @@
 #include "genl.h"
 #include "policy.h"
 #include "polkit.h"
+#include "swapdev.h"
 #include "virt.h"
 #include "vm.h"
 
@@ -25,6 +26,8 @@
  * @proc_root: usually /proc
  * @conf: where the configuration is
  * @debug: log everything, whatever the configuration says
+ * @sys_root: usually /sys
+ * @cgroup_root: usually /sys/fs/cgroup
  */
 struct manager_options {
 	const char *uri;
@@ -33,6 +36,8 @@ struct manager_options {
 	const char *proc_root;
 	struct conf_source conf;
 	bool debug;
+	const char *sys_root;
+	const char *cgroup_root;
 };
 
 TAILQ_HEAD(vm_list, vm);
@@ -41,7 +46,12 @@ TAILQ_HEAD(vm_list, vm);
  * struct manager
  * @vms: in the order they were found
  * @has_pid_files: of the domains of the present connection
- * @tick_source: once a second while there are VMs
+ * @tick_source: once a second while there are VMs, sooner where that matters
+ * @tick_usec: when the last one was, CLOCK_MONOTONIC
+ * @publish_usec: when the bus was told last what has changed
+ * @round: counts ticks; quiet VMs take turns
+ * @swap: the host's swap devices
+ * @swap_changed: since the bus was told last
  * @name_source: the latest time to appear on the bus
  * @name_asked: the bus name was asked for
  * @policy: thresholds
@@ -62,6 +72,11 @@ struct manager {
 	size_t n_vms;
 	bool has_pid_files;
 	sd_event_source *tick_source;
+	uint64_t tick_usec;
+	uint64_t publish_usec;
+	unsigned int round;
+	struct swapdevs swap;
+	bool swap_changed;
 	sd_event_source *name_source;
 	bool name_asked;
 	struct policy_params policy;
@@ -77,6 +92,8 @@ struct manager {
 	char *conf_root;
 	char *conf_file;
 	bool debug;
+	char *sys_root;
+	char *cgroup_root;
 };
 
 /*
@@ -104,6 +121,9 @@ int manager_reload(struct manager *m);
 
 /* manager_dump: all that is known, to the log. */
 void manager_dump(struct manager *m);
+
+/* manager_tick_soon: there is news that a decision may wait for. */
+void manager_tick_soon(struct manager *m);
 
 struct vm *manager_find_by_uuid(struct manager *m, const char *uuid);
 struct vm *manager_find_by_module_id(struct manager *m, uint32_t module_id);

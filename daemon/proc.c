@@ -166,3 +166,29 @@ int proc_executable(const char *proc_root, pid_t pid, char **ret)
 	*ret = copy;
 	return 0;
 }
+
+int proc_major_faults(const char *proc_root, pid_t pid, uint64_t *ret)
+{
+	_cleanup_close_ int fd = -1;
+	char path[PATH_MAX], buf[1024];
+	unsigned long long faults;
+	const char *s;
+	ssize_t n;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/%d/stat", proc_root, (int)pid) >= sizeof(path))
+		return -ENAMETOOLONG;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	n = read(fd, buf, sizeof(buf) - 1);
+	if (n < 0)
+		return -errno;
+	buf[n] = '\0';
+	/* The name is in parentheses and may have any character, of these, too. */
+	s = strrchr(buf, ')');
+	/* state ppid pgrp session tty tpgid flags minflt cminflt majflt */
+	if (!s || sscanf(s + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %llu", &faults) != 1)
+		return -EBADMSG;
+	*ret = faults;
+	return 0;
+}

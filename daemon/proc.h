@@ -34,4 +34,10 @@ int proc_swapped_bytes(const char *proc_root, pid_t pid, uint64_t *ret_bytes);
  */
 int proc_executable(const char *proc_root, pid_t pid, char **ret);
 
+/*
+ * proc_major_faults: total of @pid and its threads. 0; -ESRCH if there is no such
+ * process; -EBADMSG.
+ */
+int proc_major_faults(const char *proc_root, pid_t pid, uint64_t *ret);
+
 #endif /* APFD_PROC_H */

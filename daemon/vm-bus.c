@@ -13,6 +13,9 @@
 
 #define VM_INTERFACE "org.apfd.VM1"
 
+/* Longer than libvirt's; a longer one is cut. */
+#define CGROUP_PATH_MAX 1024
+
 /* Names on the bus of the counters in apf_host.h. */
 /* clang-format off */
 static const char *const counter_names[APF_STAT_MAX + 1] = {
@@ -229,6 +232,34 @@ static int property_get_paused_vcpus(sd_bus *bus, const char *path, const char *
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+static int property_get_pressure(sd_bus *bus, const char *path, const char *interface,
+				 const char *property, sd_bus_message *reply, void *userdata,
+				 sd_bus_error *error)
+{
+	const struct vm *vm = userdata;
+	int r;
+
+	r = sd_bus_message_open_container(reply, 'a', "{sd}");
+	for (size_t i = 0; r >= 0 && i <= PRESSURE_FIGURE_MAX; i++)
+		if (!isnan(vm->view.pressure[i]))
+			r = sd_bus_message_append(reply, "{sd}", pressure_figure_names[i],
+						  vm->view.pressure[i]);
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int property_get_cgroup(sd_bus *bus, const char *path, const char *interface,
+			       const char *property, sd_bus_message *reply, void *userdata,
+			       sd_bus_error *error)
+{
+	char text[CGROUP_PATH_MAX] = "";
+	const struct vm *vm = userdata;
+
+	if (vm->cgroup)
+		snprintf(text, sizeof(text), "%s", cgroup_path(vm->cgroup));
+	name_make_utf8(text);
+	return sd_bus_message_append(reply, "s", text);
+}
+
 /* @userdata is the histogram itself: its offset is in the table. */
 static int property_get_histogram(sd_bus *bus, const char *path, const char *interface,
 				  const char *property, sd_bus_message *reply, void *userdata,
@@ -258,6 +289,7 @@ static const struct {
 	VIEWED("Outstanding", outstanding),
 	VIEWED("GuestModule", guest_module),
 	VIEWED("GuestReport", guest),
+	VIEWED("Pressure", pressure),
 	VIEWED("AsyncRate", figures.async_rate),
 	VIEWED("SyncRate", figures.sync_rate),
 	VIEWED("P50USec", figures.p50_usec),
@@ -270,7 +302,7 @@ static const struct {
 
 void vm_bus_publish(struct vm *vm)
 {
-	const char *changed[ELEMENTSOF(viewed) + 8];
+	const char *changed[ELEMENTSOF(viewed) + 9];
 	size_t n = 0;
 	int r;
 
@@ -292,6 +324,8 @@ void vm_bus_publish(struct vm *vm)
 	}
 	if (vm->executable_changed)
 		changed[n++] = "Executable";
+	if (vm->cgroup_changed)
+		changed[n++] = "CGroup";
 	changed[n] = NULL;
 	if (n == 0)
 		return;
@@ -306,6 +340,7 @@ void vm_bus_publish(struct vm *vm)
 	vm->published = vm->view;
 	vm->vcpu_states_changed = vm->paused_changed = vm->name_changed = false;
 	vm->settings.changed = vm->executable_changed = false;
+	vm->cgroup_changed = false;
 }
 
 void vm_bus_added(struct vm *vm)
@@ -318,6 +353,7 @@ void vm_bus_added(struct vm *vm)
 	vm->published = vm->view;
 	vm->vcpu_states_changed = vm->paused_changed = vm->name_changed = false;
 	vm->settings.changed = vm->executable_changed = false;
+	vm->cgroup_changed = false;
 }
 
 void vm_bus_removed(struct vm *vm)
@@ -882,6 +918,8 @@ static const sd_bus_vtable vm_vtable[] = {
 	PROPERTY("GuestModule",	   "s",	    property_get_guest_module, 0),
 	PROPERTY("GuestReport",	   "a{su}", property_get_guest_report, 0),
 	PROPERTY("PausedVCPUs",	   "au",    property_get_paused_vcpus, 0),
+	PROPERTY("Pressure",	   "a{sd}", property_get_pressure, 0),
+	PROPERTY("CGroup",	   "s",	    property_get_cgroup, 0),
 	PROPERTY("AsyncRate",	   "d",	    NULL, VIEW(figures.async_rate)),
 	PROPERTY("SyncRate",	   "d",	    NULL, VIEW(figures.sync_rate)),
 	PROPERTY("P50USec",	   "t",	    NULL, VIEW(figures.p50_usec)),

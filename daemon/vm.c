@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <sys/epoll.h>
 #include <sys/pidfd.h>
 
@@ -81,6 +82,13 @@ const char *vm_guest_event_to_string(enum apf_event type)
 	return guest_events[type].name;
 }
 
+/*
+ * The kernel tells of a VM that waited for memory for a tenth of a second. That
+ * brings the next look forward.
+ */
+#define PSI_STALL_USEC	100000
+#define PSI_WINDOW_USEC 1000000
+
 #define log_vm(level, error, vm, ...)                                                            \
 	log_fields(level, error,                                                                 \
 		   ((const struct log_field[]){                                                  \
@@ -105,6 +113,8 @@ int vm_new(struct manager *m, const struct virt_domain *d, bool has_pid_file, st
 	vm->view.libvirt_id = d->id;
 	vm->view.state = VM_STATE_UNKNOWN;
 	vm->view.guest_module = VM_GUEST_MODULE_UNKNOWN;
+	vm->waiting = NAN;
+	pressure_none(vm->view.pressure);
 	vm->published = vm->view;
 	vm->settings.config = vm->settings.own = SETTINGS_NONE;
 	snprintf(vm->why_unwatched, sizeof(vm->why_unwatched), "it is just starting");
@@ -115,8 +125,19 @@ int vm_new(struct manager *m, const struct virt_domain *d, bool has_pid_file, st
 	return 0;
 }
 
+static void forget_cgroup(struct vm *vm)
+{
+	vm->psi_source = sd_event_source_disable_unref(vm->psi_source);
+	vm->cgroup_changed = vm->cgroup_changed || vm->cgroup;
+	vm->cgroup = cgroup_free(vm->cgroup);
+	vm->psi_refused = false;
+	vm->pressure = (struct pressure){};
+	pressure_none(vm->view.pressure);
+}
+
 static void forget_process(struct vm *vm)
 {
+	forget_cgroup(vm);
 	vm->exit_source = sd_event_source_disable_unref(vm->exit_source);
 	vm->pidfd = safe_close(vm->pidfd);
 	vm->executable_changed = vm->executable_changed || vm->executable;
@@ -199,6 +220,7 @@ void vm_unwatch(struct vm *vm, const char *why)
 	vm->view.outstanding = 0;
 	memset(&vm->view.figures, 0, sizeof(vm->view.figures));
 	memset(&vm->view.totals, 0, sizeof(vm->view.totals));
+	vm->waiting = NAN;
 	vm->have_sample = false;
 	vm->vcpu_states_changed = vm->vcpu_states_changed || vm->n_vcpus > 0;
 	unpause_all(vm);
@@ -248,7 +270,8 @@ static int find_process(struct vm *vm)
 	/* Of a process that ends just now there is none. */
 	(void)proc_executable(m->proc_root, pid, &vm->executable);
 	vm->executable_changed = true;
-	vm_read_process(vm);
+	vm->active = true;
+	vm_read_pressure(vm, clock_usec(CLOCK_MONOTONIC));
 	return 0;
 }
 
@@ -380,6 +403,24 @@ void vm_attach(struct vm *vm)
 	attach(vm);
 }
 
+/* What the counters of the interval that ends say of all vCPUs together. */
+static void note_activity(struct vm *vm, const struct stats_totals *cur, size_t n_vcpus)
+{
+	const struct stats_totals *prev = &vm->view.totals;
+	double seconds, waited_sec;
+
+	vm->waiting = NAN;
+	if (!vm->have_sample || n_vcpus == 0 || cur->at_usec <= prev->at_usec)
+		return;
+#define GROWTH(c) ((double)cur->counters[c] - (double)prev->counters[c])
+	if (GROWTH(APF_STAT_READY) + GROWTH(APF_STAT_SYNC_STALLS) > 0)
+		vm->active = true;
+	seconds = (double)(cur->at_usec - prev->at_usec) / (double)USEC_PER_SEC;
+	waited_sec = (GROWTH(APF_STAT_SYNC_STALL_NSEC) + GROWTH(APF_STAT_ASYNC_NSEC)) / 1e9;
+#undef GROWTH
+	vm->waiting = MIN_OF(MAX_OF(waited_sec / (seconds * (double)n_vcpus), 0.0), 1.0);
+}
+
 int vm_update_vcpus(struct vm *vm, const struct genl_vcpu *vcpus, size_t n, uint64_t at_usec)
 {
 	struct stats_totals totals = { .at_usec = at_usec };
@@ -413,6 +454,7 @@ int vm_update_vcpus(struct vm *vm, const struct genl_vcpu *vcpus, size_t n, uint
 		stats_add(&totals, &vcpus[i].totals);
 		outstanding += vcpus[i].outstanding;
 	}
+	note_activity(vm, &totals, n);
 	if (vm->have_sample)
 		(void)stats_update(&vm->view.figures, &vm->view.totals, &totals, (unsigned int)n);
 	vm->view.totals = totals;
@@ -536,8 +578,63 @@ void vm_guest_event(struct vm *vm, const struct genl_event *e)
 	log_guest_event(vm, e);
 }
 
-void vm_read_process(struct vm *vm)
+static int on_psi(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 {
+	struct vm *vm = userdata;
+
+	/* The group is gone, and its process with it or soon. */
+	if (revents & EPOLLERR)
+		return sd_event_source_set_enabled(s, SD_EVENT_OFF);
+	vm->active = true;
+	if (governor_is_waiting(vm))
+		manager_tick_soon(vm->manager);
+	return 0;
+}
+
+static void watch_psi(struct vm *vm)
+{
+	int r;
+
+	if (vm->psi_source || vm->psi_refused)
+		return;
+	r = cgroup_trigger(vm->cgroup, PSI_STALL_USEC, PSI_WINDOW_USEC);
+	if (r >= 0)
+		r = sd_event_add_io(vm->manager->event, &vm->psi_source, r, EPOLLPRI, on_psi, vm);
+	if (r >= 0)
+		return;
+	/* The tick sees the same, a little later. */
+	vm->psi_refused = true;
+	log_vm(LOG_DEBUG, r, vm, "The kernel does not tell when VM %s waits for memory, ignoring",
+	       vm->name);
+}
+
+static void find_cgroup(struct vm *vm)
+{
+	const struct manager *m = vm->manager;
+
+	if (cgroup_new(m->proc_root, m->cgroup_root, (pid_t)vm->view.pid, &vm->cgroup) >= 0)
+		vm->cgroup_changed = true;
+}
+
+/* What /proc alone knows, for a process in no group that accounts memory. */
+static void read_process(struct vm *vm, struct cgroup_facts *facts)
+{
+	const char *root = vm->manager->proc_root;
+	pid_t pid = (pid_t)vm->view.pid;
+
+	facts->swap_bytes = vm->view.swapped_bytes;
+	facts->known |= CGROUP_SWAP;
+	if (proc_major_faults(root, pid, &facts->major_faults) >= 0)
+		facts->known |= CGROUP_MAJOR_FAULTS;
+}
+
+void vm_read_pressure(struct vm *vm, uint64_t now_usec)
+{
+	struct pressure_reading reading = {
+		.stall_ratio = NAN,
+		.swapin_rate = NAN,
+		.waiting = vm->waiting,
+	};
 	uint64_t bytes = 0;
 
 	if (!vm->view.pid)
@@ -546,6 +643,27 @@ void vm_read_process(struct vm *vm)
 	if (proc_swapped_bytes(vm->manager->proc_root, (pid_t)vm->view.pid, &bytes) < 0)
 		bytes = 0;
 	vm->view.swapped_bytes = bytes;
+
+	if (!vm->cgroup)
+		find_cgroup(vm);
+	if (vm->cgroup) {
+		cgroup_read(vm->cgroup, &reading.facts);
+		if (!reading.facts.known)
+			forget_cgroup(vm); /* its process was moved */
+		else if (reading.facts.swap_bytes > 0)
+			watch_psi(vm);
+	}
+	if (!vm->cgroup)
+		read_process(vm, &reading.facts);
+	if (vm->have_sample) {
+		reading.stall_ratio = vm->view.figures.stall_ratio;
+		reading.swapin_rate = vm->view.figures.async_rate + vm->view.figures.sync_rate;
+	}
+	/* Without the module these are the only signs. */
+	vm->active = vm->pressure.at_usec &&
+		     (vm->pressure.facts.swap_bytes != reading.facts.swap_bytes ||
+		      vm->pressure.facts.major_faults != reading.facts.major_faults);
+	pressure_update(&vm->pressure, &reading, now_usec, vm->view.pressure);
 }
 
 void vm_dump(const struct vm *vm)

@@ -6,9 +6,11 @@
 #include <sys/queue.h>
 #include <systemd/sd-event.h>
 
+#include "cgroup.h"
 #include "genl.h"
 #include "governor.h"
 #include "name.h"
+#include "pressure.h"
 #include "ratelimit.h"
 #include "stats.h"
 #include "virt.h"
@@ -57,6 +59,7 @@ const char *vm_guest_event_to_string(enum apf_event type);
  * @guest: by &enum apf_guest_attr, sums over the vCPUs that report, the oldest
  *	sleeper the oldest of them; AGE_MSEC is left 0, so that reports that are
  *	the same look the same
+ * @pressure: by &enum pressure_figure
  * @totals: sum over all vCPUs; at_usec is CLOCK_MONOTONIC
  */
 struct vm_view {
@@ -69,6 +72,7 @@ struct vm_view {
 	uint32_t outstanding;
 	int guest_module;
 	uint32_t guest[APF_GUEST_A_MAX + 1];
+	double pressure[PRESSURE_FIGURE_MAX + 1];
 	struct stats_figures figures;
 	struct stats_totals totals;
 };
@@ -93,6 +97,14 @@ struct vm_view {
  * @settings: its modes, see vm-settings.h
  * @retries: attempts to watch it that failed in a row
  * @complained: that was logged
+ * @cgroup_changed: likewise
+ * @cgroup: of its process, NULL if that is in none that accounts memory
+ * @psi_source: tells of waiting for memory in it; only while it has something
+ *	on swap, because the kernel has a thread for each
+ * @psi_refused: the kernel does not allow that
+ * @pressure: earlier readings of its files
+ * @waiting: share of the last interval in which pages were waited for
+ * @active: something was swapped in lately: its files are worth reading
  * @governor: what is decided for its vCPUs
  * @guest_warnings: events of the guest that are bad news, in the log
  * @guest_notices: the others, which must not take the place of those
@@ -122,6 +134,13 @@ struct vm {
 	bool paused_changed;
 	bool name_changed;
 	struct vm_settings settings;
+	bool cgroup_changed;
+	struct cgroup *cgroup;
+	sd_event_source *psi_source;
+	bool psi_refused;
+	struct pressure pressure;
+	double waiting;
+	bool active;
 	struct vm_view view;
 	struct vm_view published;
 	struct governor governor;
@@ -161,8 +180,8 @@ void vm_gate_changed(struct vm *vm, const struct genl_event *e);
 /* vm_guest_event: the module says a report has news. */
 void vm_guest_event(struct vm *vm, const struct genl_event *e);
 
-/* vm_read_process: renews what /proc says. */
-void vm_read_process(struct vm *vm);
+/* vm_read_pressure: renews what the files of its process and its control group say. */
+void vm_read_pressure(struct vm *vm, uint64_t now_usec);
 
 /* vm_dump: all that is known of it, as one line of the log. */
 void vm_dump(const struct vm *vm);

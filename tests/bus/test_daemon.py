@@ -22,7 +22,8 @@ def test_help():
     r = run("--help")
     assert r.returncode == 0
     assert r.stderr == ""
-    for option in ("--connect", "--pid-dir", "--debug", "--help", "--version"):
+    for option in ("--connect", "--pid-dir", "--proc-dir", "--sys-dir", "--cgroup-dir", "--debug",
+                   "--help", "--version"):
         assert option in r.stdout
 
 

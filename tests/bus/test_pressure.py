@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Pressure, CGroup, Swap, Explain and History, from a /proc, a /sys and a cgroup tree of files."""
+
+import os
+import subprocess
+
+import dbus
+import pytest
+
+import apfdtest
+from apfdtest import MANAGER, ROOT, VM
+from conftest import DOMAINS
+
+WEB1 = "/org/apfd/vm/" + DOMAINS["web1"].replace("-", "_")
+# As libvirt names it: the backslashes are in the name.
+SCOPE = "/machine.slice/machine-qemu\\x2d1\\x2dweb1.scope"
+
+STAT = """anon 205000000
+file 1000
+workingset_refault_anon {refaults}
+pgfault 25352
+pgmajfault {faults}
+"""
+PRESSURE = """some avg10={some} avg60=8.53 avg300=2.30 total=7392524
+full avg10=7.02 avg60=4.78 avg300=1.32 total=4338173
+"""
+
+
+def write(path, text):
+    """At once, as the kernel's files change."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path + ".new", "w", encoding="utf-8") as f:
+        f.write(text)
+    os.rename(path + ".new", path)
+
+
+class Files:
+    """The world of one VM's process."""
+
+    def __init__(self, directory, pid):
+        self.directory, self.pid = directory, pid
+        self.cgroup = f"{directory}/cgroup{SCOPE}/libvirt"
+        self.proc(SCOPE + "/libvirt/emulator")
+        # Threads are in groups without a memory controller.
+        os.makedirs(f"{self.cgroup}/emulator")
+        self.memory(refaults=1000, faults=500)
+        self.swaps("")
+        os.makedirs(f"{directory}/sys/class/block")
+
+    def proc(self, group):
+        write(f"{self.directory}/proc/{self.pid}/cgroup", f"0::{group}\n")
+        write(f"{self.directory}/proc/{self.pid}/status", "Name:\tqemu\nVmSwap:\t  2048 kB\n")
+
+    def memory(self, refaults, faults, some="14.51", swap=142147584):
+        write(f"{self.cgroup}/memory.current", "209592320\n")
+        write(f"{self.cgroup}/memory.swap.current", f"{swap}\n")
+        write(f"{self.cgroup}/memory.stat", STAT.format(refaults=refaults, faults=faults))
+        write(f"{self.cgroup}/memory.pressure", PRESSURE.format(some=some))
+
+    def swaps(self, lines):
+        write(f"{self.directory}/proc/swaps",
+              "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n" + lines)
+
+    def device(self, name, reads, msec):
+        write(f"{self.directory}/sys/class/block/{name}/stat",
+              f" {reads} 246 52632 {msec} 1687 6031 327064 30218 2 21068 71625 0 0 0 0 0 0\n")
+
+
+@pytest.fixture
+def files(directory, sleeper):
+    with open(f"{directory}/web1.pid", "w", encoding="ascii") as f:
+        f.write(f"{sleeper.pid}\n")
+    return Files(directory, sleeper.pid)
+
+
+@pytest.fixture
+def start(start_apfd, domains_uri, directory):
+    def with_files(*args):
+        return start_apfd("--connect", domains_uri, "--pid-dir", directory,
+                          f"--proc-dir={directory}/proc", f"--sys-dir={directory}/sys",
+                          f"--cgroup-dir={directory}/cgroup", *args)
+
+    return with_files
+
+
+def pressure(apfd):
+    return {str(k): float(v) for k, v in apfd.get(VM, "Pressure", WEB1).items()}
+
+
+def test_group_of_a_domain(files, start):
+    apfd = start()
+    assert apfd.get(VM, "CGroup", WEB1) == SCOPE + "/libvirt"
+    assert apfd.get(VM, "SwappedBytes", WEB1) == 2048 * 1024
+    first = pressure(apfd)
+    assert first["MemoryBytes"] == 209592320 and first["SwapBytes"] == 142147584
+    assert first["SomeAvg10"] == 14.51 and first["FullAvg10"] == 7.02
+    # Rates need two readings, the vCPUs' figures the module.
+    assert not set(first) & {"MajorFaultRate", "RefaultRate", "SwapInRate", "StallRatio"}
+
+
+def test_rates(files, start):
+    apfd = start()
+    count = 1000
+
+    def seen():
+        nonlocal count
+        # It swaps all the time, so it is looked at with every tick.
+        count += 50
+        files.memory(refaults=count, faults=count // 2, some="50.00", swap=142147584 + count)
+        return pressure(apfd).get("MajorFaultRate", 0) > 0
+
+    apfdtest.wait_for("rates", seen)
+    now = pressure(apfd)
+    assert now["RefaultRate"] > 0 and now["SomeAvg10"] == 50
+    # Each page that came back was one of two faults; the files change between two reads.
+    assert 1 < now["RefaultRate"] / now["MajorFaultRate"] < 4
+    assert apfd.signals_of("PropertiesChanged", WEB1)
+
+
+def test_group_that_cannot_be_read(files, start):
+    files.memory(1000, 500)
+    for name in ("memory.stat", "memory.pressure"):
+        os.remove(f"{files.cgroup}/{name}")
+    write(f"{files.cgroup}/memory.swap.current", "max\n")
+    apfd = start()
+    assert pressure(apfd) == {"MemoryBytes": 209592320}
+    assert apfd.popen.poll() is None
+
+
+def test_no_group(files, start):
+    """Version 1, or a container's root: what /proc has stands in."""
+    write(f"{files.directory}/proc/{files.pid}/cgroup", "12:memory:/machine\n1:name=systemd:/\n")
+    apfd = start()
+    assert apfd.get(VM, "CGroup", WEB1) == ""
+    assert pressure(apfd) == {"SwapBytes": 2048 * 1024}
+
+
+def test_hostile_group(files, start):
+    files.proc("/../../../../etc")
+    apfd = start()
+    assert apfd.get(VM, "CGroup", WEB1) == ""
+
+
+def swap(apfd):
+    return [{str(k): v for k, v in d.items()} for d in apfd.get(MANAGER, "Swap", ROOT)]
+
+
+def test_swap_devices(files, start):
+    files.swaps("/dev/zram0 partition\t1048572\t\t2048\t\t100\n"
+                "/dev/vdb2 partition\t2097148\t\t0\t\t-2\n"
+                "/var/swap\\040file file\t4096\t\t4\t\t-3\n")
+    files.device("zram0", 100, 0)
+    files.device("vdb2", 100, 1000)
+    apfd = start()
+    rows = swap(apfd)
+    assert [(r["Path"], r["Kind"], bool(r["Synchronous"]), int(r["Size"]), int(r["Used"]))
+            for r in rows] == [("/dev/zram0", "zram", True, 1048572 << 10, 2048 << 10),
+                               ("/dev/vdb2", "disk", False, 2097148 << 10, 0),
+                               ("/var/swap file", "file", False, 4096 << 10, 4096)]
+    assert rows[1]["Reads"] == 100 and rows[1]["ReadLatencyUSec"] == 0
+
+    # 400 reads in 2000 ms.
+    files.device("vdb2", 500, 3000)
+    apfdtest.wait_for("the latency", lambda: swap(apfd)[1]["ReadLatencyUSec"] == 5000)
+    assert any("Swap" in s[4][1] for s in apfd.signals_of("PropertiesChanged", ROOT))
+
+    files.swaps("")
+    apfdtest.wait_for("the devices to be gone", lambda: swap(apfd) == [])
+
+
+def test_explain_needs_the_module(files, start):
+    apfd = start()
+    with pytest.raises(dbus.DBusException) as e:
+        apfd.object(WEB1, VM).Explain()
+    assert e.value.get_dbus_name() == "org.apfd.Error.NoHostModule"
+    assert list(apfd.object(WEB1, VM).History()) == []
+
+
+def test_process_that_ends(files, start, sleeper):
+    apfd = start()
+    assert pressure(apfd)
+    sleeper.kill()
+    sleeper.wait()
+    apfdtest.wait_for("its end", lambda: apfd.get(VM, "PID", WEB1) == 0)
+    assert pressure(apfd) == {} and apfd.get(VM, "CGroup", WEB1) == ""
+
+
+def test_many_rounds_leak_nothing(files, start):
+    """Readings open and close files; a group that comes and goes does, too."""
+    apfd = start()
+
+    def descriptors():
+        return len(os.listdir(f"/proc/{apfd.popen.pid}/fd"))
+
+    before = descriptors()
+    for i in range(5):
+        files.memory(refaults=i, faults=i, swap=i)
+        apfdtest.let_pass(0.3)
+        subprocess.run(["rm", "-r", files.cgroup], check=True)
+        apfdtest.let_pass(0.3)
+    assert descriptors() <= before
