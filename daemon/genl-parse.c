@@ -43,6 +43,7 @@ static const struct nla_policy policy[APF_A_MAX + 1] = {
 	[APF_A_REASON]		  = { .type = NLA_STRING },
 	[APF_A_PAUSED]		  = { .type = NLA_U8 },
 	[APF_A_GUEST]		  = { .type = NLA_NESTED },
+	[APF_A_KVM_FEATURES]	  = { .type = NLA_U32 },
 };
 /* clang-format on */
 
@@ -189,6 +190,8 @@ int genl_parse_vcpu(struct nlmsghdr *hdr, struct genl_vcpu *ret)
 	ret->outstanding = get_u32(a[APF_A_OUTSTANDING]);
 	ret->guest_apf = (enum apf_guest_apf)get_u32(a[APF_A_GUEST_APF]);
 	ret->paused = a[APF_A_PAUSED] && nla_get_u8(a[APF_A_PAUSED]);
+	ret->kvm_features_known = a[APF_A_KVM_FEATURES];
+	ret->kvm_features = get_u32(a[APF_A_KVM_FEATURES]);
 	r = parse_guest(a[APF_A_GUEST], &ret->guest);
 	if (r < 0)
 		return r;

@@ -56,6 +56,7 @@ struct genl_guest {
 /*
  * struct genl_vcpu - one entry of VCPU_GET; totals.at_usec is left 0. A module
  * too old to know of reports says nothing of them: not paused, none present.
+ * @kvm_features is 0 unless @kvm_features_known.
  */
 struct genl_vcpu {
 	uint32_t vm_id;
@@ -65,6 +66,8 @@ struct genl_vcpu {
 	enum apf_guest_apf guest_apf;
 	uint32_t outstanding;
 	bool paused;
+	bool kvm_features_known;
+	uint32_t kvm_features;
 	struct genl_guest guest;
 	struct stats_totals totals;
 };

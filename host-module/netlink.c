@@ -220,7 +220,10 @@ static int put_vcpu(struct sk_buff *skb, u32 portid, u32 seq, struct apf_host_vm
 	    nla_put(skb, APF_A_HIST_ASYNC, sizeof(figures.hist_async), figures.hist_async) ||
 	    nla_put(skb, APF_A_HIST_SYNC, sizeof(figures.hist_sync), figures.hist_sync) ||
 	    nla_put_u8(skb, APF_A_PAUSED, READ_ONCE(vcpu->report.paused)) ||
-	    (report && put_guest(skb, guest))) {
+	    (report && put_guest(skb, guest)) ||
+	    /* Pairs with smp_store_release() in features_look(). */
+	    (smp_load_acquire(&vcpu->features_known) &&
+	     nla_put_u32(skb, APF_A_KVM_FEATURES, vcpu->features))) {
 		genlmsg_cancel(skb, hdr);
 		return -EMSGSIZE;
 	}

@@ -224,6 +224,44 @@ static bool vcpu_deliverable(struct kvm_vcpu *vcpu)
 	}
 }
 
+/*
+ * What the VMM let CPUID offer of KVM. Its leaves are where its signature is:
+ * higher than usual if the VM is offered Hyper-V's, too. KVM keeps no pointer
+ * to them, so look as the guest does.
+ */
+static u32 vcpu_features(struct kvm_vcpu *vcpu)
+{
+	const struct kvm_cpuid_entry2 *entries = vcpu->arch.cpuid_entries;
+	int i, n = vcpu->arch.cpuid_nent;
+	u32 leaf = 0;
+
+	for (i = 0; i < n && !leaf; i++) {
+		u32 signature[3] = { entries[i].ebx, entries[i].ecx, entries[i].edx };
+
+		if ((entries[i].function & 0xffff00ff) == KVM_CPUID_SIGNATURE &&
+		    !memcmp(signature, KVM_SIGNATURE, sizeof(signature)))
+			leaf = entries[i].function + (KVM_CPUID_FEATURES - KVM_CPUID_SIGNATURE);
+	}
+	for (i = 0; i < n && leaf; i++)
+		if (entries[i].function == leaf)
+			return entries[i].eax;
+	return 0;
+}
+
+/* In the vCPU's thread, whose mutex keeps the entries; once for each vCPU. */
+static void features_look(struct apf_host_vm *vm, struct kvm_vcpu *vcpu)
+{
+	struct apf_host_vcpu *v = apf_host_vm_vcpu_known(vm, vcpu->vcpu_idx);
+
+	/* One that is being created is not it: see vcpu_find_vm(). Nor has it a CPUID. */
+	if (!v || v->features_known || kvm_get_vcpu(vcpu->kvm, vcpu->vcpu_idx) != vcpu ||
+	    vcpu->arch.cpuid_nent == 0)
+		return;
+	v->features = vcpu_features(vcpu);
+	/* Pairs with smp_load_acquire() in put_vcpu(). */
+	smp_store_release(&v->features_known, true);
+}
+
 struct probe_data {
 	struct kvm_vcpu *vcpu;
 	u64 entered_nsec;
@@ -235,12 +273,14 @@ static int vcpu_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
 	struct probe_data *data = (struct probe_data *)ri->data;
 	struct kvm_vcpu *vcpu = (struct kvm_vcpu *)regs_get_kernel_argument(regs, 0);
-	bool watched;
+	struct apf_host_vm *vm;
 
 	rcu_read_lock();
-	watched = apf_host_vm_find(vcpu->kvm);
+	vm = apf_host_vm_find(vcpu->kvm);
+	if (vm)
+		features_look(vm, vcpu);
 	rcu_read_unlock();
-	if (!watched)
+	if (!vm)
 		return 1;
 
 	data->vcpu = vcpu;

@@ -196,6 +196,18 @@ struct apf_host_vm *apf_host_vm_find(struct kvm *kvm)
 }
 
 /**
+ * apf_host_vm_vcpu_known() - find a vCPU of a VM, if it is known
+ * @vm: the VM
+ * @index: kvm_vcpu.vcpu_idx
+ *
+ * Return: the vCPU, or NULL if it is new to us.
+ */
+struct apf_host_vcpu *apf_host_vm_vcpu_known(struct apf_host_vm *vm, unsigned int index)
+{
+	return index < vm->vcpus_max ? smp_load_acquire(&vm->vcpus[index]) : NULL;
+}
+
+/**
  * apf_host_vm_vcpu() - find a vCPU of a VM
  * @vm: the VM
  * @index: kvm_vcpu.vcpu_idx
@@ -205,10 +217,8 @@ struct apf_host_vm *apf_host_vm_find(struct kvm *kvm)
  */
 struct apf_host_vcpu *apf_host_vm_vcpu(struct apf_host_vm *vm, unsigned int index)
 {
-	struct apf_host_vcpu *vcpu = NULL;
+	struct apf_host_vcpu *vcpu = apf_host_vm_vcpu_known(vm, index);
 
-	if (index < vm->vcpus_max)
-		vcpu = smp_load_acquire(&vm->vcpus[index]);
 	if (!vcpu) {
 		atomic64_inc(&vm->unseen);
 		queue_work(vm_wq, &vm->grow_work);

@@ -20,10 +20,15 @@
  * @vcpu_id: KVM's vcpu_id
  * @stats: counters, written by the vCPU's thread only
  * @report: what the guest last said of this vCPU
+ * @features: what its CPUID offers of KVM, once @features_known
+ * @features_known: set with smp_store_release() after @features, both by the
+ *	vCPU's thread only, once: KVM lets nobody change CPUID after the first run
  */
 struct apf_host_vcpu {
 	u32 state;
 	u32 vcpu_id;
+	u32 features;
+	bool features_known;
 	struct apf_host_stats stats;
 	struct apf_host_report report;
 };
@@ -94,6 +99,7 @@ void apf_host_vm_look(struct apf_host_vm *vm);
 /* In a probe, under rcu_read_lock(). */
 struct apf_host_vm *apf_host_vm_find(struct kvm *kvm);
 struct apf_host_vcpu *apf_host_vm_vcpu(struct apf_host_vm *vm, unsigned int index);
+struct apf_host_vcpu *apf_host_vm_vcpu_known(struct apf_host_vm *vm, unsigned int index);
 void apf_host_vm_dying(struct kvm *kvm);
 void apf_host_vm_tell(struct apf_host_vm *vm);
 

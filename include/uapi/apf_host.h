@@ -23,7 +23,7 @@
  *  VCPU_GET           dump [VM_ID]                     VM_ID VCPU_INDEX VCPU_ID
  *                                                      STATE OUTSTANDING GUEST_APF
  *                                                      STATS HIST_ASYNC HIST_SYNC
- *                                                      PAUSED [GUEST]
+ *                                                      PAUSED [GUEST] [KVM_FEATURES]
  *
  * VM_ADD on a VM that is already known answers with the entry as it is and
  * changes nothing, so that a restarted daemon finds every gate as it was.
@@ -203,6 +203,10 @@ enum apf_guest_apf {
  *	guest reports an emergency node in use
  * @APF_A_GUEST: [nest of &enum apf_guest_attr] report of the guest's module;
  *	absent while there is none
+ * @APF_A_KVM_FEATURES: [u32] what the vCPU's CPUID offers of KVM (KVM_FEATURE_*
+ *	of asm/kvm_para.h by bit: EAX of the leaf after the one with KVM's
+ *	signature), as the VMM set it; 0 if it offers nothing of KVM; absent
+ *	until the vCPU has faulted for the first time since VM_ADD
  */
 enum apf_attr {
 	APF_A_UNSPEC,
@@ -233,6 +237,7 @@ enum apf_attr {
 	APF_A_REASON,
 	APF_A_PAUSED,
 	APF_A_GUEST,
+	APF_A_KVM_FEATURES,
 	__APF_A_MAX,
 	APF_A_MAX = __APF_A_MAX - 1
 };

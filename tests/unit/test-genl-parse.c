@@ -107,6 +107,31 @@ static void test_vcpu_with_report(void **state)
 	assert_int_equal(v.totals.hist_async[3], 33);
 }
 
+static void test_vcpu_with_features(void **state)
+{
+	_cleanup_msg_ struct nl_msg *m = vcpu_message();
+	struct genl_vcpu v;
+
+	/* A vCPU that was not seen yet, or a module that does not tell. */
+	assert_int_equal(genl_parse_vcpu(nlmsg_hdr(m), &v), 0);
+	assert_false(v.kvm_features_known);
+	assert_int_equal(v.kvm_features, 0);
+
+	/* Nothing of KVM offered is something else than not known. */
+	nla_put_u32(m, APF_A_KVM_FEATURES, 0);
+	assert_int_equal(genl_parse_vcpu(nlmsg_hdr(m), &v), 0);
+	assert_true(v.kvm_features_known);
+	assert_int_equal(v.kvm_features, 0);
+
+	nla_put_u32(m, APF_A_KVM_FEATURES, 0x01007efb);
+	assert_int_equal(genl_parse_vcpu(nlmsg_hdr(m), &v), 0);
+	assert_true(v.kvm_features_known);
+	assert_int_equal(v.kvm_features, 0x01007efb);
+
+	nla_put_u8(m, APF_A_KVM_FEATURES, 1);
+	assert_int_equal(genl_parse_vcpu(nlmsg_hdr(m), &v), -EBADMSG);
+}
+
 static void test_malformed_report(void **state)
 {
 	/* Every figure, one byte too short, in a nest that has all the others. */
@@ -504,6 +529,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_vcpu),
 		cmocka_unit_test(test_vcpu_with_report),
+		cmocka_unit_test(test_vcpu_with_features),
 		cmocka_unit_test(test_malformed_report),
 		cmocka_unit_test(test_cut_short),
 		cmocka_unit_test(test_short_attributes),
