@@ -38,6 +38,7 @@ static const struct bus_failure failures[] = {
 	{ "org.apfd.Error.NotWatched", APFCTL_FAILED, NULL,
 	  "it must be a KVM guest that is up; try again if it is just starting" },
 	{ "org.apfd.Error.Failed", APFCTL_FAILED, NULL, "see 'journalctl -u apfd'" },
+	{ SD_BUS_ERROR_LIMITS_EXCEEDED, APFCTL_FAILED, NULL, "try again" },
 	{ SD_BUS_ERROR_ACCESS_DENIED, APFCTL_NOT_ALLOWED, NULL,
 	  "run it as root, or let polkit allow you org.apfd.manage" },
 	{ SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, APFCTL_NOT_ALLOWED, NULL,
@@ -304,6 +305,24 @@ int bus_read_vcpus(struct apfctl *ctl, const char *name, const char *path, struc
 	if (r < 0)
 		return bus_fail_message(ctl, "the vCPUs", bad, r);
 	*ret_available = true;
+	return APFCTL_OK;
+}
+
+int bus_diagnose(struct apfctl *ctl, const char *subject, const char *path, const char *interface,
+		 struct check_list *list)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+	const char *bad = NULL;
+	int r, status;
+
+	status = new_call(ctl, path, interface, "Diagnose", &m);
+	if (status == APFCTL_OK)
+		status = call(ctl, m, subject, 0, &reply);
+	if (status != APFCTL_OK)
+		return status;
+	r = check_list_read(reply, list, &bad);
+	if (r < 0)
+		return bus_fail_message(ctl, "the checks", bad, r);
 	return APFCTL_OK;
 }
 

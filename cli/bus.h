@@ -6,6 +6,7 @@
 #define APFCTL_BUS_H
 
 #include "apfctl.h"
+#include "check.h"
 #include "decision.h"
 #include "vm.h"
 
@@ -56,5 +57,9 @@ int bus_set_mode(struct apfctl *ctl, const char *name, const char *path, const c
 
 /* Lets apfd read its configuration again. */
 int bus_reload(struct apfctl *ctl);
+
+/* What apfd finds of the object at @path, by its @interface's Diagnose(). */
+int bus_diagnose(struct apfctl *ctl, const char *subject, const char *path, const char *interface,
+		 struct check_list *list);
 
 #endif

@@ -48,7 +48,8 @@ void term_init(struct term *term)
 
 static const char *const style_begin[] = {
 	[STYLE_NONE] = "",	     [STYLE_HEADER] = "\033[1m", [STYLE_GOOD] = "\033[32m",
-	[STYLE_MIDDLE] = "\033[36m", [STYLE_WARN] = "\033[33m",	 [STYLE_DIM] = "\033[2m",
+	[STYLE_MIDDLE] = "\033[36m", [STYLE_WARN] = "\033[33m",	 [STYLE_BAD] = "\033[1;31m",
+	[STYLE_DIM] = "\033[2m",
 };
 
 const char *term_style(const struct term *term, enum style style)

@@ -34,6 +34,7 @@ enum style {
 	STYLE_GOOD,
 	STYLE_MIDDLE,
 	STYLE_WARN,
+	STYLE_BAD,
 	STYLE_DIM,
 };
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "bus.h"
+#include "diagnosis.h"
 #include "json.h"
 #include "strv.h"
 #include "verb.h"
@@ -74,6 +75,16 @@ static struct json_object *table_verb(const struct verb *verb)
 	return TAKE_PTR(object);
 }
 
+static struct json_object *table_check(enum diag_check check)
+{
+	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
+
+	if (!object || json_add_string(object, "name", diag_checks[check].name) < 0 ||
+	    json_add_bool(object, "of_vm", diag_checks[check].of_vm) < 0)
+		return NULL;
+	return TAKE_PTR(object);
+}
+
 static struct json_object *tables(void)
 {
 	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
@@ -81,9 +92,10 @@ static struct json_object *tables(void)
 	_cleanup_(json_putp) struct json_object *option_array = json_object_new_array();
 	_cleanup_(json_putp) struct json_object *mode_array = json_object_new_array();
 	_cleanup_(json_putp) struct json_object *exit_array = json_object_new_array();
+	_cleanup_(json_putp) struct json_object *check_array = json_object_new_array();
 	int r = 0;
 
-	if (!object || !verb_array || !option_array || !mode_array || !exit_array)
+	if (!object || !verb_array || !option_array || !mode_array || !exit_array || !check_array)
 		return NULL;
 	for (size_t i = 0; i < n_verbs; i++)
 		if (verbs[i].help)
@@ -94,12 +106,15 @@ static struct json_object *tables(void)
 		r |= json_append(mode_array, json_object_new_string(mode_names[i]));
 	for (unsigned int i = 0; i < _APFCTL_EXIT_MAX; i++)
 		r |= json_append(exit_array, json_object_new_string(exit_statuses[i]));
+	for (unsigned int i = 0; i < _DIAG_CHECK_MAX; i++)
+		r |= json_append(check_array, table_check((enum diag_check)i));
 	if (r < 0)
 		return NULL;
 	r |= json_add(object, "verbs", TAKE_PTR(verb_array));
 	r |= json_add(object, "options", TAKE_PTR(option_array));
 	r |= json_add(object, "modes", TAKE_PTR(mode_array));
 	r |= json_add(object, "exit_statuses", TAKE_PTR(exit_array));
+	r |= json_add(object, "checks", TAKE_PTR(check_array));
 	return r < 0 ? NULL : TAKE_PTR(object);
 }
 

@@ -88,6 +88,14 @@ const struct verb verbs[] = {
 	  verb_reload,
 	  "Let apfd read its configuration again",
 	  "If it is wrong, says where, and the last good one still holds." },
+	{ "doctor",
+	  { { "VM", COMPLETE_VM, true } },
+	  OPTION_BIT(OPTION_JSON),
+	  verb_doctor,
+	  "Find out why APF does or does not work here, and what to do",
+	  "Checks the host and the VMs given, or all. Lines of a remedy that are indented\n"
+	  "are to be typed or put in as they are. Ends with status 1 if a check failed; of a\n"
+	  "host without apfd, the host alone is checked." },
 	{ "__tables", {}, 0, verb_complete_tables, NULL, NULL },
 	{ "__vms", {}, 0, verb_complete_vms, NULL, NULL },
 };

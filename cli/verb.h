@@ -115,6 +115,7 @@ int verb_reload(struct apfctl *ctl);
 int verb_top(struct apfctl *ctl);
 int verb_monitor(struct apfctl *ctl);
 int verb_metrics(struct apfctl *ctl);
+int verb_doctor(struct apfctl *ctl);
 int verb_complete_tables(struct apfctl *ctl);
 int verb_complete_vms(struct apfctl *ctl);
 

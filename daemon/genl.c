@@ -245,7 +245,7 @@ static int handle_info(struct nlmsghdr *hdr, void *userdata)
 	return genl_parse_info(hdr, userdata);
 }
 
-static int get_info(struct apfd_genl *g, struct genl_info *ret)
+int apfd_genl_get_info(struct apfd_genl *g, struct genl_info *ret)
 {
 	_cleanup_(nlmsg_freep) struct nl_msg *msg = NULL;
 	struct answer a = { .handle = handle_info, .userdata = ret };
@@ -479,7 +479,7 @@ static int arrive(struct apfd_genl *g, const struct genl_family *f)
 		r = r < 0 ? nl_to_errno(r) : 0;
 	}
 	if (r >= 0)
-		r = get_info(g, &g->info);
+		r = apfd_genl_get_info(g, &g->info);
 	if (r < 0) {
 		g->family = 0;
 		return r;

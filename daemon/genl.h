@@ -58,6 +58,9 @@ APF_DEFINE_CLEANUP(struct apfd_genl *, apfd_genl_free);
 /* apfd_genl_info: what the module said when it arrived, NULL while it is absent. */
 const struct genl_info *apfd_genl_info(const struct apfd_genl *g);
 
+/* apfd_genl_get_info: what it says now; as the requests below. */
+int apfd_genl_get_info(struct apfd_genl *g, struct genl_info *ret);
+
 /* apfd_genl_event_port: netlink port of the event socket, for tests. */
 uint32_t apfd_genl_event_port(const struct apfd_genl *g);
 

@@ -82,6 +82,13 @@ static int property_get_config_files(sd_bus *bus, const char *path, const char *
 	return sd_bus_message_append_strv(reply, m->conf->files);
 }
 
+static int method_diagnose(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct manager *m = userdata;
+
+	return doctor_answer_host(m->doctor, message);
+}
+
 static int property_get_version(sd_bus *bus, const char *path, const char *interface,
 				const char *property, sd_bus_message *reply, void *userdata,
 				sd_bus_error *error)
@@ -181,6 +188,9 @@ static const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_METHOD_WITH_ARGS("Reload",
 		SD_BUS_NO_ARGS, SD_BUS_NO_RESULT,
 		method_reload, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Diagnose",
+		SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", findings),
+		method_diagnose, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_PROPERTY("Version", "s", property_get_version, 0,
 		SD_BUS_VTABLE_PROPERTY_CONST),
 	SD_BUS_PROPERTY("HostModule", "s", property_get_host_module, 0,

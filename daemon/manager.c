@@ -477,6 +477,13 @@ static void on_written(const char *uuid, int error, const char *text, void *cook
 		vm_bus_mode_kept(cookie, error, text);
 }
 
+static void on_xml(uint64_t cookie, const char *live, const char *config, void *userdata)
+{
+	struct manager *m = userdata;
+
+	doctor_xml(m->doctor, cookie, live, config);
+}
+
 static const struct virt_ops virt_ops = {
 	.state_changed = on_virt_state,
 	.listed = on_listed,
@@ -485,6 +492,7 @@ static const struct virt_ops virt_ops = {
 	.metadata = on_metadata,
 	.unread = on_unread,
 	.written = on_written,
+	.xml = on_xml,
 };
 
 static int on_name_wait_over(sd_event_source *s, uint64_t usec, void *userdata)
@@ -636,6 +644,9 @@ int manager_new(sd_event *event, const struct manager_options *options, struct m
 	if (r < 0)
 		return log_errno(LOG_ERR, r, "Cannot read the configuration");
 
+	r = doctor_new(m, &m->doctor);
+	if (r < 0)
+		return r;
 	r = manager_bus_connect(m);
 	if (r < 0)
 		return log_errno(LOG_ERR, r, "Cannot connect to the system bus");
@@ -696,6 +707,7 @@ struct manager *manager_free(struct manager *m)
 	}
 	sd_event_source_disable_unref(m->tick_source);
 	sd_event_source_disable_unref(m->name_source);
+	doctor_free(m->doctor);
 	polkit_free(m->polkit);
 	sd_bus_flush_close_unref(m->bus);
 	sd_event_unref(m->event);

@@ -8,6 +8,7 @@
 #include <systemd/sd-event.h>
 
 #include "conf.h"
+#include "doctor.h"
 #include "genl.h"
 #include "policy.h"
 #include "polkit.h"
@@ -68,6 +69,7 @@ struct manager {
 	struct polkit *polkit;
 	struct apfd_genl *genl;
 	struct virt *virt;
+	struct doctor *doctor;
 	struct vm_list vms;
 	size_t n_vms;
 	bool has_pid_files;

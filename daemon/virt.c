@@ -54,11 +54,11 @@ struct link {
 };
 
 /* What the worker is asked for. */
-enum job_type { JOB_CONNECT, JOB_LIST, JOB_READ, JOB_WRITE, JOB_CLOSE, JOB_STOP };
+enum job_type { JOB_CONNECT, JOB_LIST, JOB_READ, JOB_WRITE, JOB_XML, JOB_CLOSE, JOB_STOP };
 
 /**
  * struct job
- * @uuid: of the domain whose metadata is meant; likewise the following
+ * @uuid: of the domain that is meant; the following are of its metadata
  * @note: what to answer with, made when the job is: nothing can fail then
  */
 struct job {
@@ -72,7 +72,7 @@ struct job {
 };
 
 /* What the loop is told, by the worker or by libvirt's close callback. */
-enum note_type { NOTE_LISTED, NOTE_FAILED, NOTE_CLOSED, NOTE_READ, NOTE_WRITTEN };
+enum note_type { NOTE_LISTED, NOTE_FAILED, NOTE_CLOSED, NOTE_READ, NOTE_WRITTEN, NOTE_XML };
 
 struct note {
 	STAILQ_ENTRY(note) queue;
@@ -83,6 +83,8 @@ struct note {
 	bool has_pid_files;
 	char uuid[NAME_UUID_LEN + 1];
 	char *metadata;
+	char *live_xml, *config_xml;
+	uint64_t query;
 	void *cookie;
 	int error;
 	char text[ERROR_TEXT_MAX];
@@ -156,6 +158,8 @@ static void note_free(struct note *n)
 		domain_done(&n->domains[i]);
 	free(n->domains);
 	free(n->metadata);
+	free(n->live_xml);
+	free(n->config_xml);
 	free(n);
 }
 APF_DEFINE_CLEANUP(struct note *, note_free);
@@ -223,8 +227,8 @@ static int job_post(struct virt *v, enum job_type type, const struct link *link)
 	return 0;
 }
 
-/* One about the metadata of @uuid. */
-static int metadata_job_new(const struct virt *v, enum job_type type, const char *uuid,
+/* One about the domain @uuid. */
+static int domain_job_new(const struct virt *v, enum job_type type, const char *uuid,
 			    struct job **ret)
 {
 	_cleanup_(job_freep) struct job *j = calloc(1, sizeof(*j));
@@ -599,6 +603,22 @@ static void do_metadata(struct virt *v, struct job *j)
 	note_post(v, n);
 }
 
+static void do_xml(struct virt *v, struct job *j)
+{
+	struct note *n = TAKE_PTR(j->note);
+	virDomainPtr dom = NULL;
+
+	n->type = NOTE_XML;
+	if (j->link.serial != v->worker_closed_serial)
+		dom = virDomainLookupByUUIDString(j->link.conn, j->uuid);
+	if (dom) {
+		n->live_xml = virDomainGetXMLDesc(dom, 0);
+		n->config_xml = virDomainGetXMLDesc(dom, VIR_DOMAIN_XML_INACTIVE);
+		virDomainFree(dom);
+	}
+	note_post(v, n);
+}
+
 static void *worker_main(void *arg)
 {
 	struct virt *v = arg;
@@ -622,6 +642,9 @@ static void *worker_main(void *arg)
 		case JOB_READ:
 		case JOB_WRITE:
 			do_metadata(v, j);
+			break;
+		case JOB_XML:
+			do_xml(v, j);
 			break;
 		case JOB_CLOSE:
 			v->worker_closed_serial = j->link.serial;
@@ -762,6 +785,10 @@ static int handle_note(struct virt *v, struct note *n)
 		v->n_writes--;
 		v->ops->written(n->uuid, n->error, n->text, n->cookie, v->userdata);
 		break;
+
+	case NOTE_XML:
+		v->ops->xml(n->query, n->live_xml, n->config_xml, v->userdata);
+		break;
 	}
 	return r;
 }
@@ -777,10 +804,25 @@ int virt_read_metadata(struct virt *v, const char *uuid)
 		list_again(v);
 		return 0;
 	}
-	r = metadata_job_new(v, JOB_READ, uuid, &j);
+	r = domain_job_new(v, JOB_READ, uuid, &j);
 	if (r < 0)
 		return r;
 	v->n_reads++;
+	job_queue(v, j);
+	return 0;
+}
+
+int virt_read_xml(struct virt *v, const char *uuid, uint64_t query)
+{
+	struct job *j;
+	int r;
+
+	if (!v->link.conn)
+		return -ENOTCONN;
+	r = domain_job_new(v, JOB_XML, uuid, &j);
+	if (r < 0)
+		return r;
+	j->note->query = query;
 	job_queue(v, j);
 	return 0;
 }
@@ -795,7 +837,7 @@ int virt_write_metadata(struct virt *v, const char *uuid, const char *xml, bool 
 		return -ENOTCONN;
 	if (v->n_writes >= WRITES_MAX)
 		return -ENOBUFS;
-	r = metadata_job_new(v, JOB_WRITE, uuid, &j);
+	r = domain_job_new(v, JOB_WRITE, uuid, &j);
 	if (r < 0)
 		return r;
 	j->persistent = persistent;

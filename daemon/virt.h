@@ -59,6 +59,9 @@ struct virt_domain {
  * @written: a virt_write_metadata() is done, @error is 0 or -errno. Called
  *	once for each, at the latest from virt_free(), unless the worker hangs
  *	even then
+ * @xml: what virt_read_xml() brought, for its @query: the XML of the domain as it
+ *	runs, and as it will be started next; NULL what could not be had. Not
+ *	called for what is under way in virt_free()
  */
 struct virt_ops {
 	void (*state_changed)(enum virt_state state, void *userdata);
@@ -70,6 +73,7 @@ struct virt_ops {
 	void (*unread)(const char *uuid, const char *text, void *userdata);
 	void (*written)(const char *uuid, int error, const char *text, void *cookie,
 			void *userdata);
+	void (*xml)(uint64_t query, const char *live, const char *config, void *userdata);
 };
 
 /*
@@ -97,6 +101,12 @@ int virt_read_metadata(struct virt *v, const char *uuid);
  */
 int virt_write_metadata(struct virt *v, const char *uuid, const char *xml, bool persistent,
 			void *cookie);
+
+/*
+ * virt_read_xml: ops->xml follows, with @query. The caller bounds how many are
+ * under way. 0; -ENOTCONN; -ENOMEM.
+ */
+int virt_read_xml(struct virt *v, const char *uuid, uint64_t query);
 
 /*
  * virt_free: closes the connection. Waits a few seconds for the worker; one that

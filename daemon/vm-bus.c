@@ -627,6 +627,13 @@ static int method_history(sd_bus_message *message, void *userdata, sd_bus_error 
 	return sd_bus_send(NULL, reply, NULL);
 }
 
+static int method_diagnose(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct vm *vm = userdata;
+
+	return doctor_answer_vm(vm->manager->doctor, vm, message, error);
+}
+
 /**
  * struct change - what a caller wants, kept until polkit has decided
  * @mode: &enum policy_mode, or SETTINGS_UNSET
@@ -893,6 +900,9 @@ static const sd_bus_vtable vm_vtable[] = {
 			    "b", dry_run), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("GateChanging",
 		SD_BUS_ARGS("s", state, "au", vcpus, "s", reason), 0),
+	SD_BUS_METHOD_WITH_ARGS("Diagnose",
+		SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", findings),
+		method_diagnose, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_SIGNAL_WITH_ARGS("GateChanged",
 		SD_BUS_ARGS("s", state, "au", vcpus, "i", pid, "s", comm, "s", reason), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("GuestEvent",

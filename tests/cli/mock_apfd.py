@@ -199,6 +199,15 @@ class MockApfd:
                 'ret = dbus.ObjectPath(paths[args[0]])')
         self.object('/org/apfd').AddMethod(MANAGER, 'GetVM', 's', 'o', code)
 
+    def diagnose(self, path, interface, findings):
+        """From now on Diagnose() of the object answers (check, state, fact, remedy)..."""
+        entries = ['dbus.Dictionary({' + ', '.join(
+            f'{key!r}: dbus.String({value!r}, variant_level=1)'
+            for key, value in zip(('Check', 'State', 'Fact', 'Remedy'), finding)
+        ) + '}, signature="sv")' for finding in findings]
+        self.object(path).AddMethod(interface, 'Diagnose', '', 'aa{sv}',
+                                    f'ret = dbus.Array([{", ".join(entries)}], signature="a{{sv}}")')
+
     def fail(self, path, interface, method, error, text):
         """From now on METHOD fails with the D-Bus error ERROR."""
         sig_in, sig_out = next((i, o) for m, i, o in methods(interface) if m == method)

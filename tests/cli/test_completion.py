@@ -11,7 +11,7 @@ import facts
 
 
 VERBS = ['list', 'status', 'enable', 'disable', 'auto', 'set', 'why', 'top', 'monitor', 'metrics',
-         'reload']
+         'reload', 'doctor']
 
 
 @pytest.fixture
@@ -55,6 +55,7 @@ def test_bash_vms_and_states(bash_complete, apfd):
     assert bash_complete('enable', 'web1') == ['web1']
     assert bash_complete('--vcpu', '0', 'set', 'w') == ['web1', 'web2']
     assert bash_complete('why', 'w') == ['web1', 'web2']
+    assert bash_complete('doctor', 'web1', '') == ['web1', 'web2']
     assert bash_complete('set', 'web1', '') == ['auto', 'on', 'pv', 'off', 'default']
     assert bash_complete('set', 'web1', 'o') == ['on', 'off']
     assert bash_complete('status', 'web1', '') == []

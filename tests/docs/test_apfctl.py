@@ -105,7 +105,7 @@ def test_verb_help(tables, help_of):
 def json_keys():
     """Keys the sources write; verb-complete.c is not for users."""
     keys = set()
-    for path in (CLI / 'json.c', CLI / 'top-view.c', CLI / 'event.c'):
+    for path in (CLI / 'json.c', CLI / 'top-view.c', CLI / 'event.c', CLI / 'verb-doctor.c'):
         keys |= set(re.findall(r'json_add\w*\(\s*\w+,\s*(?:[^",;]+,\s*)?"(\w+)"', path.read_text()))
     pressure = set(re.findall(r'\{ "[A-Z]\w+", "(\w+)"', (CLI / 'pressure.c').read_text()))
     counters = set(re.findall(r'\{ "[A-Z]\w+", "(\w+)"', (CLI / 'vm.c').read_text()))
@@ -123,6 +123,22 @@ def test_findings():
     documented = [item[1] for item in items(PAGE.section('FINDINGS'))]
     assert len(documented) == len(set(documented))
     assert set(documented) == ids
+
+
+def test_checks(tables):
+    for of_vm, title in ((False, 'Checks of the host'), (True, 'Checks of a VM')):
+        documented = [item[1] for item in items(PAGE.section('CHECKS', title))]
+        assert documented == [c['name'] for c in tables['checks'] if c['of_vm'] == of_vm]
+
+
+def test_every_check_is_made():
+    """And none without a row in the table."""
+    daemon = ROOT / 'daemon'
+    made = set()
+    for name in ('doctor.c', 'doctor-host.c', 'doctor-vm.c'):
+        made |= set(re.findall(r'diag_add\(\w+, (CHECK_\w+)', (daemon / name).read_text()))
+    in_table = re.findall(r'\[(CHECK_\w+)\]', (daemon / 'diagnosis.c').read_text())
+    assert made == set(in_table)
 
 
 def test_events():

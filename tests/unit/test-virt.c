@@ -5,6 +5,7 @@
  */
 #include "unit.h"
 
+#include <errno.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 
@@ -22,6 +23,9 @@ static struct {
 	bool has_pid_files;
 	char uuid[NAME_UUID_LEN + 1], name[64];
 	int id;
+	int xml;
+	uint64_t cookie;
+	char live[64], config[64];
 	enum virt_state states[16];
 	int n_states;
 } seen;
@@ -61,7 +65,21 @@ static void on_stopped(const char *uuid, void *userdata)
 	memcpy(seen.uuid, uuid, sizeof(seen.uuid));
 }
 
-static const struct virt_ops ops = { on_state, on_listed, on_running, on_stopped };
+static void on_xml(uint64_t cookie, const char *live, const char *config, void *userdata)
+{
+	seen.xml++;
+	seen.cookie = cookie;
+	snprintf(seen.live, sizeof(seen.live), "%s", live ?: "");
+	snprintf(seen.config, sizeof(seen.config), "%s", config ?: "");
+}
+
+static const struct virt_ops ops = {
+	.state_changed = on_state,
+	.listed = on_listed,
+	.running = on_running,
+	.stopped = on_stopped,
+	.xml = on_xml,
+};
 
 static int setup(void **state)
 {
@@ -149,6 +167,32 @@ static void test_lifecycle(void **state)
 	virConnectClose(conn);
 }
 
+static void test_xml(void **state)
+{
+	assert_int_equal(virt_new(event, "test:///default", &ops, NULL, &v), 0);
+	assert_int_equal(virt_read_xml(v, UUID, 1), -ENOTCONN);
+	assert_int_equal(virt_start(v), 0);
+	assert_int_equal(virt_read_xml(v, UUID, 2), -ENOTCONN);
+	run_until(&seen.listed, 1);
+	run_until(&seen.n_states, 2);
+
+	assert_int_equal(virt_read_xml(v, UUID, 3), 0);
+	run_until(&seen.xml, 1);
+	assert_int_equal(seen.cookie, 3);
+	assert_non_null(strstr(seen.live, "<domain type='test' id='"));
+	assert_non_null(strstr(seen.config, "<domain type='test'>"));
+
+	/* One that is not there. */
+	assert_int_equal(virt_read_xml(v, "6695eb01-f6a4-8304-79aa-97f2502e193e", 4), 0);
+	run_until(&seen.xml, 2);
+	assert_int_equal(seen.cookie, 4);
+	assert_string_equal(seen.live, "");
+	assert_string_equal(seen.config, "");
+
+	/* And one that is on its way at the end. */
+	assert_int_equal(virt_read_xml(v, UUID, 5), 0);
+}
+
 static void test_unreachable(void **state)
 {
 	uint64_t start_usec = clock_usec(CLOCK_MONOTONIC);
@@ -183,6 +227,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_listing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lifecycle, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_xml, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unreachable, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_freed_in_the_middle, setup, teardown),
 	};

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "check.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "doctor-host.h"
+#include "props.h"
+
+void check_list_clear(struct check_list *list)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		free(list->checks[i].name);
+		free(list->checks[i].state);
+		free(list->checks[i].fact);
+		free(list->checks[i].remedy);
+	}
+	free(list->checks);
+	*list = (struct check_list){};
+}
+
+/* A new empty element at the end; NULL without memory. */
+static struct check *check_list_append(struct check_list *list)
+{
+	struct check *checks = reallocarray(list->checks, list->n + 1, sizeof(*checks));
+
+	if (!checks)
+		return NULL;
+	list->checks = checks;
+	checks[list->n] = (struct check){};
+	return &checks[list->n++];
+}
+
+int check_list_read(sd_bus_message *m, struct check_list *list, const char **ret_bad)
+{
+	static const struct prop props[] = {
+		{ "Check", "s", prop_read_string, offsetof(struct check, name) },
+		{ "State", "s", prop_read_string, offsetof(struct check, state) },
+		{ "Fact", "s", prop_read_string, offsetof(struct check, fact) },
+		{ "Remedy", "s", prop_read_string, offsetof(struct check, remedy) },
+	};
+	int r;
+
+	*ret_bad = NULL;
+	r = sd_bus_message_enter_container(m, 'a', "a{sv}");
+	if (r < 0)
+		return r == -ENXIO ? -EBADMSG : r;
+	while ((r = sd_bus_message_at_end(m, false)) == 0) {
+		struct check *check = check_list_append(list);
+		const struct prop *bad;
+
+		if (!check)
+			return -ENOMEM;
+		r = props_read(m, props, ELEMENTSOF(props), check, &bad);
+		if (r < 0) {
+			*ret_bad = bad ? bad->name : NULL;
+			return r;
+		}
+	}
+	if (r < 0)
+		return r;
+	r = sd_bus_message_exit_container(m);
+	return r < 0 ? r : 0;
+}
+
+int check_list_look(struct check_list *list, const char *why)
+{
+	static const struct doctor_host host = {
+		.proc_root = "/proc",
+		.sys_root = "/sys",
+		.modules_root = "/lib/modules",
+		.nowait = -1,
+	};
+	_cleanup_free_ struct diagnosis *diagnosis = calloc(1, sizeof(*diagnosis));
+
+	if (!diagnosis)
+		return -ENOMEM;
+	diag_add(diagnosis, CHECK_APFD, DIAG_FAIL, "apfd cannot be asked: %s", why);
+	diag_remedy(diagnosis, "start it:\n  systemctl start apfd");
+	doctor_host(&host, diagnosis);
+	for (size_t i = 0; i < diagnosis->n; i++) {
+		const struct diag_finding *f = &diagnosis->findings[i];
+		struct check *check = check_list_append(list);
+
+		if (!check)
+			return -ENOMEM;
+		check->name = strdup(diag_checks[f->check].name);
+		check->state = strdup(diag_state_to_string(f->state));
+		check->fact = strdup(f->fact);
+		check->remedy = strdup(f->remedy);
+		if (!check->name || !check->state || !check->fact || !check->remedy)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+size_t check_list_count(const struct check_list *list, const char *state)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < list->n; i++)
+		n += strcmp(list->checks[i].state, state) == 0;
+	return n;
+}
+
+const char *check_list_worst(const struct check_list *list)
+{
+	for (int state = DIAG_STATE_MAX; state > DIAG_OK; state--)
+		if (check_list_count(list, diag_state_to_string((enum diag_state)state)) > 0)
+			return diag_state_to_string((enum diag_state)state);
+	return diag_state_to_string(DIAG_OK);
+}
