@@ -175,7 +175,7 @@ static int request(struct apfd_genl *g, struct nl_msg *msg, struct answer *a)
 		if (r < 0)
 			return r;
 	}
-	deadline_usec = clock_usec(CLOCK_MONOTONIC) + GENL_WAIT_MSEC * USEC_PER_MSEC;
+	deadline_usec = clock_usec(CLOCK_MONOTONIC) + g->peer.wait_msec * USEC_PER_MSEC;
 
 	r = nl_send_auto(g->requests, msg);
 	if (r < 0)
@@ -595,6 +595,8 @@ int apfd_genl_new(sd_event *event, const struct apfd_genl_peer *peer,
 	g->userdata = userdata;
 	g->event = sd_event_ref(event);
 	g->peer = peer ? *peer : (struct apfd_genl_peer){ .protocol = NETLINK_GENERIC };
+	if (g->peer.wait_msec == 0)
+		g->peer.wait_msec = GENL_WAIT_MSEC;
 
 	r = socket_open(g, &g->requests);
 	if (r < 0)

@@ -2,8 +2,9 @@
 /*
  * The link to apf_host.ko: generic netlink family "apf" (see apf_host.h).
  *
- * Requests are synchronous and bounded by GENL_WAIT_MSEC each, on a socket of
- * their own; the module answers from memory. Notifications arrive on a second
+ * Requests are synchronous, on a socket of their own: the module answers from
+ * memory, while the request is being sent. Where it does not, which should never
+ * happen, the loop is held up by GENL_WAIT_MSEC at most. Notifications arrive on a second
  * socket on the loop. The module may come and go at any time: the generic
  * netlink controller tells.
  */
@@ -18,7 +19,7 @@
 struct apfd_genl;
 
 enum {
-	GENL_WAIT_MSEC = 2000,
+	GENL_WAIT_MSEC = 100,
 	GENL_RECORDS_MAX = 16384, /* vCPUs in one dump; about 12 MB */
 };
 
@@ -39,10 +40,12 @@ struct apfd_genl_ops {
  * struct apfd_genl_peer - whom to talk to; tests talk to themselves
  * @protocol: NETLINK_GENERIC
  * @port: 0, the kernel
+ * @wait_msec: 0 is GENL_WAIT_MSEC; a peer that is a process may take longer
  */
 struct apfd_genl_peer {
 	int protocol;
 	uint32_t port;
+	unsigned int wait_msec;
 };
 
 /* apfd_genl_new: @peer may be NULL: the kernel. @ops is kept, not copied. */

@@ -185,6 +185,8 @@ static int run(void)
 	(void)sd_notify(0, "STOPPING=1");
 	if (r < 0)
 		return log_errno(LOG_ERR, r, "The event loop failed");
+	if (r == 0)
+		manager_stop(m);
 	return r;
 }
 

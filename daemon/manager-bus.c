@@ -258,6 +258,12 @@ void manager_bus_swap_changed(struct manager *m)
 		log_errno(LOG_DEBUG, r, "Cannot announce the swap devices, ignoring");
 }
 
+static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	log_error("The system bus is gone; ending, to be started again when it is back");
+	return 0;
+}
+
 int manager_bus_connect(struct manager *m)
 {
 	int r;
@@ -278,7 +284,14 @@ int manager_bus_connect(struct manager *m)
 	r = sd_bus_attach_event(m->bus, m->event, SD_EVENT_PRIORITY_NORMAL);
 	if (r < 0)
 		return r;
-	/* Without the bus nobody can reach us; the service manager starts us again. */
+	r = sd_bus_match_signal(m->bus, NULL, "org.freedesktop.DBus.Local", NULL,
+				"org.freedesktop.DBus.Local", "Disconnected", on_disconnected, m);
+	if (r < 0)
+		return r;
+	/*
+	 * Without the bus nobody can reach us; the service manager starts us again. Gates
+	 * stay with the module and modes with libvirt: nothing is lost by that.
+	 */
 	return sd_bus_set_exit_on_disconnect(m->bus, true);
 }
 

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <systemd/sd-daemon.h>
 
+#include "action.h"
 #include "log.h"
 #include "manager-bus.h"
 #include "vm-bus.h"
@@ -319,7 +320,7 @@ static int tick_start(struct manager *m)
 
 /* ---- libvirt ---- */
 
-static void remove_vm(struct manager *m, struct vm *vm)
+void manager_remove(struct manager *m, struct vm *vm)
 {
 	log_debug("VM %s is gone", vm->name);
 	vm_bus_removed(vm);
@@ -328,17 +329,35 @@ static void remove_vm(struct manager *m, struct vm *vm)
 	vm_free(vm);
 }
 
+void manager_remove_foreign(struct manager *m, pid_t pid)
+{
+	struct vm *vm;
+
+	TAILQ_FOREACH(vm, &m->vms, list)
+		if (vm->foreign && vm->view.pid == (uint32_t)pid) {
+			log_info("VM %s is libvirt's", vm->name);
+			manager_remove(m, vm);
+			return;
+		}
+}
+
+static bool have_room(struct manager *m)
+{
+	if (m->n_vms < MANAGER_VMS_MAX)
+		return true;
+	if (!m->vms_max_logged)
+		log_error("More than %d VMs run, leaving out the others", MANAGER_VMS_MAX);
+	m->vms_max_logged = true;
+	return false;
+}
+
 static int add_vm(struct manager *m, const struct virt_domain *d)
 {
 	struct vm *vm;
 	int r;
 
-	if (m->n_vms >= MANAGER_VMS_MAX) {
-		if (!m->vms_max_logged)
-			log_error("More than %d VMs run, leaving out the others", MANAGER_VMS_MAX);
-		m->vms_max_logged = true;
+	if (!have_room(m))
 		return 0;
-	}
 	r = vm_new(m, d, m->has_pid_files, &vm);
 	if (r < 0)
 		return r;
@@ -354,6 +373,58 @@ static int add_vm(struct manager *m, const struct virt_domain *d)
 	return tick_start(m);
 }
 
+static bool on_foreign_known(pid_t pid, void *userdata)
+{
+	const struct manager *m = userdata;
+	const struct vm *vm;
+
+	TAILQ_FOREACH(vm, &m->vms, list)
+		if (vm->view.pid == (uint32_t)pid)
+			return true;
+	return false;
+}
+
+static void on_foreign_found(struct foreign_process *p, void *userdata)
+{
+	struct manager *m = userdata;
+	struct vm *vm;
+	int r;
+
+	if (!have_room(m) || manager_find_by_uuid(m, p->uuid))
+		return;
+	r = vm_new_foreign(m, p, &vm);
+	if (r < 0) {
+		log_errno(LOG_ERR, r, "Cannot show VM %s", p->name);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&m->vms, vm, list);
+	m->n_vms++;
+	log_info("VM %s was found, which is not libvirt's", vm->name);
+	vm_configure(vm);
+	vm_attach(vm);
+	vm_bus_added(vm);
+	r = tick_start(m);
+	if (r < 0)
+		log_errno(LOG_ERR, r, "Cannot start the timer");
+}
+
+static const struct foreign_ops foreign_ops = {
+	.known = on_foreign_known,
+	.found = on_foreign_found,
+};
+
+static int apply_foreign(struct manager *m)
+{
+	struct vm *vm, *next;
+
+	for (vm = TAILQ_FIRST(&m->vms); vm && !m->conf->foreign_vms; vm = next) {
+		next = TAILQ_NEXT(vm, list);
+		if (vm->foreign)
+			manager_remove(m, vm);
+	}
+	return foreign_enable(m->foreign, m->conf->foreign_vms);
+}
+
 static void on_running(const struct virt_domain *d, void *userdata)
 {
 	struct manager *m = userdata;
@@ -363,7 +434,7 @@ static void on_running(const struct virt_domain *d, void *userdata)
 	vm = manager_find_by_uuid(m, d->uuid);
 	/* Another number is another run: everything about it begins anew. */
 	if (vm && vm->view.libvirt_id != d->id) {
-		remove_vm(m, vm);
+		manager_remove(m, vm);
 		vm = NULL;
 	}
 	if (!vm) {
@@ -396,7 +467,7 @@ static void on_stopped(const char *uuid, void *userdata)
 
 	vm = manager_find_by_uuid(m, uuid);
 	if (vm)
-		remove_vm(m, vm);
+		manager_remove(m, vm);
 }
 
 static int compare_uuid(const void *key, const void *element)
@@ -432,8 +503,8 @@ static void on_listed(const struct virt_domain *domains, size_t n, bool has_pid_
 
 	for (vm = TAILQ_FIRST(&m->vms); vm; vm = next) {
 		next = TAILQ_NEXT(vm, list);
-		if (!bsearch(vm->uuid, sorted, n, sizeof(*sorted), compare_uuid))
-			remove_vm(m, vm);
+		if (!vm->foreign && !bsearch(vm->uuid, sorted, n, sizeof(*sorted), compare_uuid))
+			manager_remove(m, vm);
 	}
 	for (size_t i = 0; i < n; i++)
 		on_running(&domains[i], m);
@@ -576,6 +647,8 @@ int manager_reload(struct manager *m)
 			vm_configure(vm);
 			governor_stir(vm);
 		}
+		if (apply_foreign(m) < 0)
+			log_error("Cannot look for VMs that are not libvirt's");
 		log_info("The configuration was reloaded, %zu files", m->conf->n_files);
 	}
 	manager_bus_conf_changed(m);
@@ -659,6 +732,9 @@ int manager_new(sd_event *event, const struct manager_options *options, struct m
 	r = virt_new(event, m->uri, &virt_ops, m, &m->virt);
 	if (r < 0)
 		return log_errno(LOG_ERR, r, "Cannot use libvirt's library");
+	r = foreign_new(event, m->proc_root, m->pid_dir, &foreign_ops, m, &m->foreign);
+	if (r < 0)
+		return r;
 	*ret = TAKE_PTR(m);
 	return 0;
 }
@@ -686,10 +762,36 @@ int manager_start(struct manager *m)
 	if (r < 0)
 		return r;
 	read_swap(m);
+	r = apply_foreign(m);
+	if (r < 0)
+		return log_errno(LOG_ERR, r, "Cannot look for VMs that are not libvirt's");
 	r = virt_start(m->virt);
 	if (r < 0)
 		return log_errno(LOG_ERR, r, "Cannot start the libvirt thread");
 	return 0;
+}
+
+void manager_stop(struct manager *m)
+{
+	char text[GENL_TEXT_MAX];
+	struct vm *vm;
+	size_t n = 0;
+	int r;
+
+	if (m->conf->on_exit != CONF_ON_EXIT_RESTORE || m->dry_run)
+		return;
+	TAILQ_FOREACH(vm, &m->vms, list) {
+		if (!vm->module_id || vm->view.state == VM_STATE_ON)
+			continue;
+		r = action_set_state(m->genl, vm->module_id, APF_STATE_ON, NULL, 0,
+				     "apfd ends, OnExit=restore", text);
+		if (r < 0)
+			log_errno(LOG_WARNING, r, "Cannot restore the gates of VM %s%s%s", vm->name,
+				  text[0] ? ": " : "", text);
+		else
+			n++;
+	}
+	log_info("The gates of %zu VMs are the kernel's own again", n);
 }
 
 struct manager *manager_free(struct manager *m)
@@ -700,6 +802,7 @@ struct manager *manager_free(struct manager *m)
 		return NULL;
 	/* First what calls us, then what it calls about. */
 	virt_free(m->virt);
+	foreign_free(m->foreign);
 	apfd_genl_free(m->genl);
 	while ((vm = TAILQ_FIRST(&m->vms))) {
 		TAILQ_REMOVE(&m->vms, vm, list);

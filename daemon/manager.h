@@ -70,6 +70,7 @@ struct manager {
 	struct apfd_genl *genl;
 	struct virt *virt;
 	struct doctor *doctor;
+	struct foreign *foreign;
 	struct vm_list vms;
 	size_t n_vms;
 	bool has_pid_files;
@@ -111,6 +112,9 @@ int manager_new(sd_event *event, const struct manager_options *options, struct m
  */
 int manager_start(struct manager *m);
 
+/* manager_stop: the clean end: gates become what OnExit= says. */
+void manager_stop(struct manager *m);
+
 /* manager_free: leaves every gate as it is. */
 struct manager *manager_free(struct manager *m);
 APF_DEFINE_CLEANUP(struct manager *, manager_free);
@@ -126,6 +130,12 @@ void manager_dump(struct manager *m);
 
 /* manager_tick_soon: there is news that a decision may wait for. */
 void manager_tick_soon(struct manager *m);
+
+/* manager_remove: @vm is gone, and freed. */
+void manager_remove(struct manager *m, struct vm *vm);
+
+/* manager_remove_foreign: the process @pid turned out to be libvirt's. */
+void manager_remove_foreign(struct manager *m, pid_t pid);
 
 struct vm *manager_find_by_uuid(struct manager *m, const char *uuid);
 struct vm *manager_find_by_module_id(struct manager *m, uint32_t module_id);

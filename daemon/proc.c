@@ -167,12 +167,13 @@ int proc_executable(const char *proc_root, pid_t pid, char **ret)
 	return 0;
 }
 
-int proc_major_faults(const char *proc_root, pid_t pid, uint64_t *ret)
+/* Field @number of /proc/PID/stat, counted from 1 as in proc(5), one that is a number. */
+static int read_stat(const char *proc_root, pid_t pid, int number, uint64_t *ret)
 {
+	enum { AFTER_NAME = 3 };
 	_cleanup_close_ int fd = -1;
-	char path[PATH_MAX], buf[1024];
-	unsigned long long faults;
-	const char *s;
+	char path[PATH_MAX], buf[1024], *s, *end;
+	unsigned long long value;
 	ssize_t n;
 
 	if ((size_t)snprintf(path, sizeof(path), "%s/%d/stat", proc_root, (int)pid) >= sizeof(path))
@@ -186,9 +187,38 @@ int proc_major_faults(const char *proc_root, pid_t pid, uint64_t *ret)
 	buf[n] = '\0';
 	/* The name is in parentheses and may have any character, of these, too. */
 	s = strrchr(buf, ')');
-	/* state ppid pgrp session tty tpgid flags minflt cminflt majflt */
-	if (!s || sscanf(s + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %llu", &faults) != 1)
+	for (int field = AFTER_NAME; s && field <= number; field++)
+		s = strchr(s + 1, ' ');
+	if (!s || s[1] < '0' || s[1] > '9')
 		return -EBADMSG;
-	*ret = faults;
+	errno = 0;
+	value = strtoull(s + 1, &end, 10);
+	if (errno || (*end != ' ' && *end != '\n' && *end != '\0'))
+		return -EBADMSG;
+	*ret = value;
+	return 0;
+}
+
+int proc_major_faults(const char *proc_root, pid_t pid, uint64_t *ret)
+{
+	enum { MAJFLT = 12 };
+
+	return read_stat(proc_root, pid, MAJFLT, ret);
+}
+
+int proc_start_time(const char *proc_root, pid_t pid, uint64_t *ret_ticks)
+{
+	enum { STARTTIME = 22 };
+
+	return read_stat(proc_root, pid, STARTTIME, ret_ticks);
+}
+
+int proc_parse_pid(const char *s, pid_t *ret_pid)
+{
+	unsigned long pid;
+
+	if (parse_number(s, PID_LIMIT, &pid) < 0 || pid == 0)
+		return -EINVAL;
+	*ret_pid = (pid_t)pid;
 	return 0;
 }

@@ -40,4 +40,13 @@ int proc_executable(const char *proc_root, pid_t pid, char **ret);
  */
 int proc_major_faults(const char *proc_root, pid_t pid, uint64_t *ret);
 
+/* proc_parse_pid: a name in /proc. 0, or -EINVAL if it is no process's. */
+int proc_parse_pid(const char *s, pid_t *ret_pid);
+
+/*
+ * proc_start_time: when @pid was started, in clock ticks since boot. With @pid it
+ * names one process only, for as long as the host runs. 0; -ESRCH; -EBADMSG.
+ */
+int proc_start_time(const char *proc_root, pid_t pid, uint64_t *ret_ticks);
+
 #endif /* APFD_PROC_H */

@@ -236,7 +236,31 @@ static int on_exit_of_process(sd_event_source *s, int fd, uint32_t revents, void
 	struct vm *vm = userdata;
 
 	vm_unwatch(vm, "its process has ended");
-	forget_process(vm);
+	/* There is nobody else who would say so. */
+	if (vm->foreign)
+		manager_remove(vm->manager, vm);
+	else
+		forget_process(vm);
+	return 0;
+}
+
+/* Takes over @pidfd on success. */
+static int adopt_process(struct vm *vm, pid_t pid, int pidfd)
+{
+	const struct manager *m = vm->manager;
+	int r;
+
+	r = sd_event_add_io(m->event, &vm->exit_source, pidfd, EPOLLIN, on_exit_of_process, vm);
+	if (r < 0)
+		return r;
+	(void)sd_event_source_set_description(vm->exit_source, "vm-process");
+	vm->pidfd = pidfd;
+	vm->view.pid = (uint32_t)pid;
+	/* Of a process that ends just now there is none. */
+	(void)proc_executable(m->proc_root, pid, &vm->executable);
+	vm->executable_changed = true;
+	vm->active = true;
+	vm_read_pressure(vm, clock_usec(CLOCK_MONOTONIC));
 	return 0;
 }
 
@@ -261,17 +285,33 @@ static int find_process(struct vm *vm)
 	if (again != pid)
 		return -ESRCH;
 
-	r = sd_event_add_io(m->event, &vm->exit_source, pidfd, EPOLLIN, on_exit_of_process, vm);
+	r = adopt_process(vm, pid, pidfd);
 	if (r < 0)
 		return r;
-	(void)sd_event_source_set_description(vm->exit_source, "vm-process");
-	vm->pidfd = TAKE_FD(pidfd);
-	vm->view.pid = (uint32_t)pid;
-	/* Of a process that ends just now there is none. */
-	(void)proc_executable(m->proc_root, pid, &vm->executable);
-	vm->executable_changed = true;
-	vm->active = true;
-	vm_read_pressure(vm, clock_usec(CLOCK_MONOTONIC));
+	TAKE_FD(pidfd);
+	/* It may have been found before libvirt told of it. */
+	manager_remove_foreign(vm->manager, pid);
+	return 0;
+}
+
+int vm_new_foreign(struct manager *m, struct foreign_process *p, struct vm **ret)
+{
+	_cleanup_(vm_freep) struct vm *vm = NULL;
+	struct virt_domain d = { .name = p->name, .id = -1 };
+	int r;
+
+	memcpy(d.uuid, p->uuid, sizeof(d.uuid));
+	r = vm_new(m, &d, false, &vm);
+	if (r < 0)
+		return r;
+	vm->foreign = true;
+	/* Nobody keeps any for it. */
+	vm->settings.known = true;
+	r = adopt_process(vm, p->pid, p->pidfd);
+	if (r < 0)
+		return r;
+	p->pidfd = -1;
+	*ret = TAKE_PTR(vm);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <systemd/sd-event.h>
 
 #include "cgroup.h"
+#include "foreign.h"
 #include "genl.h"
 #include "governor.h"
 #include "name.h"
@@ -152,6 +153,9 @@ struct vm {
 int vm_new(struct manager *m, const struct virt_domain *d, bool has_pid_file, struct vm **ret);
 struct vm *vm_free(struct vm *vm);
 APF_DEFINE_CLEANUP(struct vm *, vm_free);
+
+/* vm_new_foreign: likewise, of a process whose pidfd it takes from @p. 0 or -errno. */
+int vm_new_foreign(struct manager *m, struct foreign_process *p, struct vm **ret);
 
 /*
  * vm_attach: finds the process and has the module watch it, as far as both are

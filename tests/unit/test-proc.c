@@ -165,12 +165,69 @@ static void test_swapped_refused(void **state)
 	assert_int_equal(bytes, 77);
 }
 
+static void test_executable(void **state)
+{
+	char *path = NULL;
+
+	make_dir("7");
+	make_link("7/exe", "/usr/bin/qemu\nx\xff (deleted)");
+	assert_int_equal(proc_executable(root, 7, &path), 0);
+	assert_string_equal(path, "/usr/bin/qemu?x?");
+	free(path);
+	assert_int_equal(proc_executable(root, 8, &path), -ENOENT);
+}
+
+static void test_start_time(void **state)
+{
+	static const struct {
+		const char *stat;
+		int r;
+		uint64_t ticks;
+	} rows[] = {
+		{ "7 (qemu) S 1 7 7 0 -1 4 5 6 7 8 9 10 11 12 20 0 4 0 987654 1 2\n", 0, 987654 },
+		{ "7 (a) b (c) S) S 1 7 7 0 -1 4 5 6 7 8 9 10 11 12 20 0 4 0 5 1 2\n", 0, 5 },
+		{ "7 (qemu) S 1 7 7 0 -1 4 5 6 7 8 9 10 11 12 20 0 4 0 42", 0, 42 },
+		{ "7 (qemu) S 1 7 7 0 -1 4 5 6 7 8 9 10 11 12 20 0 4 0", -EBADMSG, 0 },
+		{ "7 (qemu) S 1 7 7 0 -1 4 5 6 7 8 9 10 11 12 20 0 4 0 x 1", -EBADMSG, 0 },
+		{ "7 qemu", -EBADMSG, 0 },
+		{ "", -EBADMSG, 0 },
+	};
+
+	make_dir("7");
+	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+		uint64_t ticks = 0;
+
+		make_file("7/stat", rows[i].stat);
+		assert_int_equal(proc_start_time(root, 7, &ticks), rows[i].r);
+		assert_int_equal(ticks, rows[i].ticks);
+	}
+	assert_int_equal(proc_start_time(root, 8, &(uint64_t){ 0 }), -ESRCH);
+}
+
+static void test_pid(void **state)
+{
+	static const char *const wrong[] = { "",   "0",	 "-1",	    "self",
+					     "1x", " 1", "4194305", "99999999999999999999" };
+	pid_t pid = 0;
+
+	assert_int_equal(proc_parse_pid("4194304", &pid), 0);
+	assert_int_equal(pid, 4194304);
+	for (size_t i = 0; i < ELEMENTSOF(wrong); i++)
+		assert_int_equal(proc_parse_pid(wrong[i], &pid), -EINVAL);
+}
+
 /* The real thing, as far as it goes without KVM. */
 static void test_self(void **state)
 {
-	uint64_t bytes;
+	uint64_t bytes, first, second;
+	_cleanup_free_ char *path = NULL;
 	int fds[4];
 
+	assert_int_equal(proc_executable("/proc", getpid(), &path), 0);
+	assert_non_null(strstr(path, "test-proc"));
+	assert_int_equal(proc_start_time("/proc", getpid(), &first), 0);
+	assert_int_equal(proc_start_time("/proc", getpid(), &second), 0);
+	assert_true(first > 0 && first == second);
 	assert_int_equal(proc_find_kvm_vms("/proc", getpid(), fds, 4), 0);
 	assert_int_equal(proc_swapped_bytes("/proc", getpid(), &bytes), 0);
 }
@@ -179,10 +236,11 @@ int main(void)
 {
 #define FIXTURE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		FIXTURE(test_pid_file),	     FIXTURE(test_pid_file_refused),
-		FIXTURE(test_kvm_vms),	     FIXTURE(test_kvm_vms_none),
-		FIXTURE(test_swapped),	     FIXTURE(test_swapped_refused),
-		cmocka_unit_test(test_self),
+		FIXTURE(test_pid_file),	  FIXTURE(test_pid_file_refused),
+		FIXTURE(test_kvm_vms),	  FIXTURE(test_kvm_vms_none),
+		FIXTURE(test_swapped),	  FIXTURE(test_swapped_refused),
+		FIXTURE(test_executable), FIXTURE(test_start_time),
+		FIXTURE(test_pid),	  cmocka_unit_test(test_self),
 	};
 
 	return cmocka_run_group_tests_name("proc", tests, NULL, NULL);
