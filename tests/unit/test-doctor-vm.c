@@ -498,7 +498,19 @@ static void test_xml_offers(void **state)
 static void test_xml_refused(void **state)
 {
 	static const char *const bad[] = {
-		"", " ", "<domain>", "<network/>", "no xml", "<domain></domain><domain/>", "\xff",
+		"",
+		" ",
+		"<domain>",
+		"<network/>",
+		"no xml",
+		"<domain></domain><domain/>",
+		"<domain",
+		"<domain a='>",
+		"</domain>",
+		"<domain><x></domain>",
+		"<!DOCTYPE d><domain/>",
+		"<domain><!-- </domain>",
+		"\xff",
 	};
 	struct domain_xml x;
 
