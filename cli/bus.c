@@ -417,16 +417,13 @@ static bool is_state(const char *mode)
 	return strcmp(mode, "off") == 0 || strcmp(mode, "pv") == 0 || strcmp(mode, "on") == 0;
 }
 
-int bus_set_mode(struct apfctl *ctl, const char *name, const char *path, const char *mode)
+int bus_new_set_mode(struct apfctl *ctl, const char *path, const char *mode, sd_bus_message **ret_m)
 {
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 	/* The same as SetMode(), and an apfd without modes knows it, too. */
 	bool plain = is_state(mode) && !ctl->persistent;
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
-	_cleanup_free_ char *target = describe_target(ctl, name);
 	int r, status;
 
-	if (!target)
-		return apfctl_fail(APFCTL_FAILED, "out of memory");
 	status = new_call(ctl, path, VM_INTERFACE, plain ? "SetState" : "SetMode", &m);
 	if (status != APFCTL_OK)
 		return status;
@@ -440,6 +437,21 @@ int bus_set_mode(struct apfctl *ctl, const char *name, const char *path, const c
 	if (r < 0)
 		return apfctl_fail(APFCTL_FAILED, "%s: cannot make a D-Bus message: %s",
 				   ctl->verb->name, strerror(-r));
+	*ret_m = TAKE_PTR(m);
+	return APFCTL_OK;
+}
+
+int bus_set_mode(struct apfctl *ctl, const char *name, const char *path, const char *mode)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+	_cleanup_free_ char *target = describe_target(ctl, name);
+	int status;
+
+	if (!target)
+		return apfctl_fail(APFCTL_FAILED, "out of memory");
+	status = bus_new_set_mode(ctl, path, mode, &m);
+	if (status != APFCTL_OK)
+		return status;
 	polkit_agent_start(ctl);
 	return call(ctl, m, target, CHANGE_TIMEOUT_USEC, &reply);
 }

@@ -55,6 +55,10 @@ int bus_read_decisions(struct apfctl *ctl, const char *name, const char *path,
  */
 int bus_set_mode(struct apfctl *ctl, const char *name, const char *path, const char *mode);
 
+/* The call for that, without arguments that depend on how it is made. */
+int bus_new_set_mode(struct apfctl *ctl, const char *path, const char *mode,
+		     sd_bus_message **ret_m);
+
 /* Lets apfd read its configuration again. */
 int bus_reload(struct apfctl *ctl);
 

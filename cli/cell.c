@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "cell.h"
 
+#include <stdio.h>
+
 #include "format.h"
 
 void cell_mode(struct table *table, const struct vm *vm)
@@ -20,4 +22,16 @@ void cell_pressure(struct table *table, const struct vm *vm)
 		table_add(table, format_share(text, pressure->figures[PRESSURE_SOME_AVG10] / 100));
 	else
 		table_add(table, "-");
+}
+
+void cell_vcpu_state(struct table *table, const struct vcpu *vcpu)
+{
+	char text[64];
+
+	if (!vcpu->paused) {
+		table_add_styled(table, style_of_state(vcpu->state), vcpu->state);
+		return;
+	}
+	snprintf(text, sizeof(text), "%s PAUSED", vcpu->state);
+	table_add_styled(table, STYLE_WARN, text);
 }

@@ -128,10 +128,18 @@ static size_t sum_limited(const struct table *table, const size_t *widths, size_
  */
 static void fit_widths(const struct table *table, size_t *widths, size_t columns)
 {
-	for (size_t i = table->n_columns; i-- > 0;)
-		if (table->columns[i].droppable &&
-		    sum_limited(table, widths, FLEXIBLE_GOOD) > columns)
-			widths[i] = 0;
+	while (sum_limited(table, widths, FLEXIBLE_GOOD) > columns) {
+		size_t next = SIZE_MAX;
+
+		for (size_t i = 0; i < table->n_columns; i++)
+			if (table->columns[i].droppable && widths[i] > 0 &&
+			    (next == SIZE_MAX ||
+			     table->columns[i].droppable >= table->columns[next].droppable))
+				next = i;
+		if (next == SIZE_MAX)
+			break;
+		widths[next] = 0;
+	}
 
 	while (sum_widths(table, widths) > columns) {
 		size_t widest = SIZE_MAX;
@@ -148,51 +156,65 @@ static void fit_widths(const struct table *table, size_t *widths, size_t columns
 	}
 }
 
-static void print_cell(FILE *file, const struct term *term, const struct table_column *column,
+/**
+ * struct output - a table on its way to a sink
+ * @term: says what an ellipsis may look like
+ */
+struct output {
+	const struct table *table;
+	const size_t *widths;
+	const struct table_sink *sink;
+	void *userdata;
+	const struct term *term;
+};
+
+static void write_cell(const struct output *out, const struct table_column *column,
 		       const struct cell *cell, size_t width, bool last)
 {
 	size_t padding = width > cell->columns ? width - cell->columns : 0;
 
 	if (column->right)
-		fprintf(file, "%*s", (int)padding, "");
-	fprintf(file, "%s%s%s", term_style(term, cell->style), cell->text,
-		term_style_end(term, cell->style));
+		out->sink->blanks(out->userdata, padding);
+	out->sink->text(out->userdata, cell->style, cell->text);
 	if (!last)
-		fprintf(file, "%*s", (int)(column->right ? 0 : padding) + GAP, "");
+		out->sink->blanks(out->userdata, (column->right ? 0 : padding) + GAP);
 }
 
-static int print_row(FILE *file, const struct term *term, const struct table *table,
-		     const struct cell *cells, const size_t *widths)
+static int write_row(const struct output *out, const struct cell *cells)
 {
+	const struct table *table = out->table;
 	size_t last = table->n_columns;
 
 	/* No blanks at the end of a line: people copy and compare these. */
-	while (last > 0 && (widths[last - 1] == 0 || cells[last - 1].columns == 0))
+	while (last > 0 && (out->widths[last - 1] == 0 || cells[last - 1].columns == 0))
 		last--;
 
 	for (size_t i = 0; i < last; i++) {
 		_cleanup_free_ char *text = NULL;
 		struct cell cell = cells[i];
 
-		if (widths[i] == 0)
+		if (out->widths[i] == 0)
 			continue;
-		if (cell.columns > widths[i]) {
-			text = text_fit(cell.text, widths[i], term->utf8 ? "\u2026" : "~");
+		if (cell.columns > out->widths[i]) {
+			text = text_fit(cell.text, out->widths[i],
+					out->term->utf8 ? "\u2026" : "~");
 			if (!text)
 				return -ENOMEM;
 			cell.text = text;
 			cell.columns = text_columns(text);
 		}
-		print_cell(file, term, &table->columns[i], &cell, widths[i], i + 1 == last);
+		write_cell(out, &table->columns[i], &cell, out->widths[i], i + 1 == last);
 	}
-	fputc('\n', file);
+	out->sink->end_row(out->userdata);
 	return 0;
 }
 
-int table_print(struct table *table, FILE *file, const struct term *term, size_t max_rows)
+int table_write(struct table *table, const struct table_sink *sink, void *userdata,
+		const struct term *term, size_t columns, size_t first, size_t max_rows)
 {
 	_cleanup_free_ size_t *widths = calloc(table->n_columns, sizeof(*widths));
 	_cleanup_free_ struct cell *headers = calloc(table->n_columns, sizeof(*headers));
+	const struct output out = { table, widths, sink, userdata, term };
 	size_t n_rows = table->n_cells / table->n_columns;
 	int r;
 
@@ -211,11 +233,47 @@ int table_print(struct table *table, FILE *file, const struct term *term, size_t
 		if (*width < table->cells[i].columns)
 			*width = table->cells[i].columns;
 	}
-	if (term->columns > 0)
-		fit_widths(table, widths, term->columns);
+	if (columns > 0)
+		fit_widths(table, widths, columns);
 
-	r = print_row(file, term, table, headers, widths);
-	for (size_t i = 0; r == 0 && i < n_rows && i < max_rows; i++)
-		r = print_row(file, term, table, &table->cells[i * table->n_columns], widths);
+	r = write_row(&out, headers);
+	for (size_t i = first; r == 0 && i < n_rows && i - first < max_rows; i++)
+		r = write_row(&out, &table->cells[i * table->n_columns]);
 	return r;
+}
+
+/* A table on its way to a file. */
+struct print {
+	FILE *file;
+	const struct term *term;
+};
+
+static void print_text(void *userdata, enum style style, const char *text)
+{
+	const struct print *print = userdata;
+
+	fprintf(print->file, "%s%s%s", term_style(print->term, style), text,
+		term_style_end(print->term, style));
+}
+
+static void print_blanks(void *userdata, size_t n)
+{
+	const struct print *print = userdata;
+
+	fprintf(print->file, "%*s", (int)n, "");
+}
+
+static void print_end(void *userdata)
+{
+	const struct print *print = userdata;
+
+	fputc('\n', print->file);
+}
+
+int table_print(struct table *table, FILE *file, const struct term *term, size_t max_rows)
+{
+	static const struct table_sink sink = { print_text, print_blanks, print_end };
+	struct print print = { file, term };
+
+	return table_write(table, &sink, &print, term, term->columns, 0, max_rows);
 }

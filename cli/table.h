@@ -18,13 +18,14 @@
  * @header: printed above it
  * @right: aligned to the right (numbers)
  * @flexible: shortened where the terminal is too narrow
- * @droppable: left out before a flexible one gets too short; the last goes first
+ * @droppable: left out before a flexible one gets too short; the highest goes
+ *	first, of equal ones the last; 0 for never
  */
 struct table_column {
 	const char *header;
 	bool right;
 	bool flexible;
-	bool droppable;
+	unsigned char droppable;
 };
 
 struct table;
@@ -41,6 +42,28 @@ APF_DEFINE_CLEANUP(struct table *, table_free);
 void table_add(struct table *table, const char *text);
 void table_add_styled(struct table *table, enum style style, const char *text);
 void table_addf(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/**
+ * struct table_sink - takes a table that is laid out, from left to right
+ * @text: of a cell
+ * @blanks: between them
+ * @end_row: of the header, then of each row
+ */
+struct table_sink {
+	void (*text)(void *userdata, enum style style, const char *text);
+	void (*blanks)(void *userdata, size_t n);
+	void (*end_row)(void *userdata);
+};
+
+/**
+ * table_write() - lays the table out and hands over the header and some rows
+ * @columns: to fit into, 0 for no limit
+ * @first: row to begin with; widths are those of all rows, so that they stay
+ * @max_rows: rows at most
+ * Return: 0 or -ENOMEM.
+ */
+int table_write(struct table *table, const struct table_sink *sink, void *userdata,
+		const struct term *term, size_t columns, size_t first, size_t max_rows);
 
 /**
  * table_print() - writes header and rows

@@ -4,24 +4,36 @@
 #include <string.h>
 #include <time.h>
 
+#include "cell.h"
 #include "format.h"
 #include "json.h"
 #include "table.h"
 #include "top.h"
 
-/* Lines of the screen that are no VM: title, header, the line of those left out. */
-#define SCREEN_LINES_TAKEN 4
+const struct table_column top_columns[_TOP_MAX] = {
+	[TOP_NAME] = { "NAME", .flexible = true },
+	[TOP_STATE] = { "STATE" },
+	[TOP_MODE] = { "MODE", .droppable = 4 },
+	[TOP_SWAPPED] = { "SWAPPED", .right = true, .droppable = 2 },
+	[TOP_ASYNC] = { "ASYNC/S", .right = true, .droppable = 1 },
+	[TOP_SYNC] = { "SYNC/S", .right = true, .droppable = 1 },
+	[TOP_P50] = { "P50", .right = true, .droppable = 5 },
+	[TOP_P95] = { "P95", .right = true, .droppable = 3 },
+	[TOP_STALLED] = { "STALLED", .right = true },
+	[TOP_PRESSURE] = { "PRESSURE", .right = true, .droppable = 4 },
+	[TOP_GUEST] = { "GUEST", .droppable = 1 },
+};
 
-static const struct table_column columns[] = {
-	{ "NAME", .flexible = true },
-	{ "STATE" },
-	{ "SWAPPED", .right = true },
-	{ "ASYNC/S", .right = true },
-	{ "SYNC/S", .right = true },
-	{ "P50", .right = true },
-	{ "P95", .right = true },
-	{ "STALLED", .right = true },
-	{ "GUEST" },
+const struct table_column top_vcpu_columns[_TOP_VCPU_MAX] = {
+	[TOP_VCPU_INDEX] = { "VCPU", .right = true },
+	[TOP_VCPU_STATE] = { "STATE" },
+	[TOP_VCPU_APF] = { "GUEST APF", .droppable = 3 },
+	[TOP_VCPU_WAITING] = { "WAITING", .right = true, .droppable = 2 },
+	[TOP_VCPU_ASYNC] = { "ASYNC/S", .right = true, .droppable = 1 },
+	[TOP_VCPU_SYNC] = { "SYNC/S", .right = true, .droppable = 1 },
+	[TOP_VCPU_STALLED] = { "STALLED", .right = true },
+	[TOP_VCPU_READY] = { "READY", .right = true, .droppable = 2 },
+	[TOP_VCPU_SYNC_TOTAL] = { "SYNC", .right = true, .droppable = 2 },
 };
 
 /* What the guest's module says in one word; the worst first. */
@@ -47,29 +59,52 @@ static void add_guest(struct table *table, const struct vm *vm)
 		table_add_styled(table, STYLE_GOOD, "ok");
 }
 
-static struct table *new_table(const struct top_sample *sample)
+struct table *top_vm_table(const struct vm_list *vms)
 {
-	struct table *table = table_new(columns, ELEMENTSOF(columns));
+	struct table *table = table_new(top_columns, _TOP_MAX);
 
-	for (size_t i = 0; table && i < sample->vms.n; i++) {
-		const struct vm *vm = &sample->vms.vms[i];
+	for (size_t i = 0; table && i < vms->n; i++) {
+		const struct vm *vm = &vms->vms[i];
 		char text[FORMAT_MAX];
 
 		table_add(table, vm_label(vm));
 		table_add_styled(table, style_of_state(vm->state), vm->state);
+		cell_mode(table, vm);
 		table_add(table,
 			  vm_knows_swapped(vm) ? format_bytes(text, vm->swapped_bytes) : "-");
-		if (!vm->watched) {
-			for (unsigned int n = 0; n < 6; n++)
+		if (vm->watched) {
+			table_add(table, format_rate(text, vm->async_per_sec));
+			table_add(table, format_rate(text, vm->sync_per_sec));
+			table_add(table, vm->p95_usec > 0 ? format_usec(text, vm->p50_usec) : "-");
+			table_add(table, vm->p95_usec > 0 ? format_usec(text, vm->p95_usec) : "-");
+			table_add(table, format_share(text, vm->stall_ratio));
+		} else {
+			for (unsigned int n = TOP_ASYNC; n <= TOP_STALLED; n++)
 				table_add(table, "-");
-			continue;
 		}
-		table_add(table, format_rate(text, vm->async_per_sec));
-		table_add(table, format_rate(text, vm->sync_per_sec));
-		table_add(table, vm->p95_usec > 0 ? format_usec(text, vm->p50_usec) : "-");
-		table_add(table, vm->p95_usec > 0 ? format_usec(text, vm->p95_usec) : "-");
-		table_add(table, format_share(text, vm->stall_ratio));
+		cell_pressure(table, vm);
 		add_guest(table, vm);
+	}
+	return table;
+}
+
+struct table *top_vcpu_table(const struct top_vcpu *rows, size_t n)
+{
+	struct table *table = table_new(top_vcpu_columns, _TOP_VCPU_MAX);
+
+	for (size_t i = 0; table && i < n; i++) {
+		const struct vcpu *vcpu = rows[i].vcpu;
+		char text[FORMAT_MAX];
+
+		table_addf(table, "%u", vcpu->index);
+		cell_vcpu_state(table, vcpu);
+		table_add(table, vcpu->guest_apf);
+		table_addf(table, "%u", vcpu->outstanding_pages);
+		table_add(table, format_rate(text, rows[i].async_per_sec));
+		table_add(table, format_rate(text, rows[i].sync_per_sec));
+		table_add(table, format_share(text, rows[i].stalled));
+		table_addf(table, "%" PRIu64, vcpu->counters[COUNTER_READY]);
+		table_addf(table, "%" PRIu64, vcpu->counters[COUNTER_SYNC_STALLS]);
 	}
 	return table;
 }
@@ -85,9 +120,9 @@ static void print_title(FILE *file, const struct top_sample *sample)
 	fprintf(file, "%s  %zu VM%s\n", date, sample->vms.n, sample->vms.n == 1 ? "" : "s");
 }
 
-static int table_show(struct apfctl *ctl, const struct top_sample *sample)
+int top_print_table(struct apfctl *ctl, const struct top_sample *sample)
 {
-	_cleanup_(table_freep) struct table *table = new_table(sample);
+	_cleanup_(table_freep) struct table *table = top_vm_table(&sample->vms);
 
 	if (!table)
 		return apfctl_fail(APFCTL_FAILED, "out of memory");
@@ -98,64 +133,7 @@ static int table_show(struct apfctl *ctl, const struct top_sample *sample)
 	return APFCTL_OK;
 }
 
-const struct top_view top_view_table = { .show = table_show };
-
-static void screen_begin(struct apfctl *ctl)
-{
-	/* The alternate screen: what was on the terminal comes back at the end. */
-	fputs("\033[?1049h\033[?25l\033[H\033[2J", stdout);
-}
-
-static void screen_end(struct apfctl *ctl)
-{
-	fputs("\033[?25h\033[?1049l", stdout);
-}
-
-static int screen_show(struct apfctl *ctl, const struct top_sample *sample)
-{
-	_cleanup_(table_freep) struct table *table = new_table(sample);
-	_cleanup_free_ char *text = NULL;
-	size_t size, max_rows, n_shown;
-	FILE *file;
-	int r;
-
-	term_read_size(&ctl->term);
-	max_rows = ctl->term.rows > SCREEN_LINES_TAKEN ? ctl->term.rows - SCREEN_LINES_TAKEN : 1;
-	n_shown = sample->vms.n < max_rows ? sample->vms.n : max_rows;
-
-	file = open_memstream(&text, &size);
-	if (!file || !table) {
-		if (file)
-			fclose(file);
-		return apfctl_fail(APFCTL_FAILED, "out of memory");
-	}
-	print_title(file, sample);
-	r = table_print(table, file, &ctl->term, n_shown);
-	if (n_shown < sample->vms.n)
-		fprintf(file, "and %zu more\n", sample->vms.n - n_shown);
-	if (fclose(file) != 0 || r < 0)
-		return apfctl_fail(APFCTL_FAILED, "out of memory");
-
-	/* Each line clears what it does not cover: no flicker, no remains. */
-	fputs("\033[H", stdout);
-	for (const char *line = text; *line;) {
-		size_t len = strcspn(line, "\n");
-
-		fwrite(line, 1, len, stdout);
-		fputs("\033[K\r\n", stdout);
-		line += len + (line[len] == '\n');
-	}
-	fputs("\033[J", stdout);
-	return APFCTL_OK;
-}
-
-const struct top_view top_view_screen = {
-	.begin = screen_begin,
-	.show = screen_show,
-	.end = screen_end,
-};
-
-static int json_show(struct apfctl *ctl, const struct top_sample *sample)
+int top_print_json(struct apfctl *ctl, const struct top_sample *sample)
 {
 	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
 	_cleanup_(json_putp) struct json_object *array = json_object_new_array();
@@ -169,5 +147,3 @@ static int json_show(struct apfctl *ctl, const struct top_sample *sample)
 		return apfctl_fail(APFCTL_FAILED, "out of memory");
 	return json_print(object, true);
 }
-
-const struct top_view top_view_json = { .show = json_show };

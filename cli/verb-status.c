@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "bus.h"
+#include "cell.h"
 #include "field.h"
 #include "finding.h"
 #include "format.h"
@@ -199,18 +200,6 @@ static void add_average(struct table *table, uint64_t sum_nsec, uint64_t count)
 	table_add(table, count > 0 ? format_nsec(text, sum_nsec / count) : "-");
 }
 
-static void add_state(struct table *table, const struct vcpu *vcpu)
-{
-	char text[64];
-
-	if (!vcpu->paused) {
-		table_add_styled(table, style_of_state(vcpu->state), vcpu->state);
-		return;
-	}
-	snprintf(text, sizeof(text), "%s PAUSED", vcpu->state);
-	table_add_styled(table, STYLE_WARN, text);
-}
-
 static int print_vcpus(const struct apfctl *ctl, const struct vcpu_array *vcpus)
 {
 	_cleanup_(table_freep) struct table *table =
@@ -223,7 +212,7 @@ static int print_vcpus(const struct apfctl *ctl, const struct vcpu_array *vcpus)
 		const uint64_t *c = vcpu->counters;
 
 		table_addf(table, "%u", vcpu->index);
-		add_state(table, vcpu);
+		cell_vcpu_state(table, vcpu);
 		table_add(table, vcpu->guest_apf);
 		table_addf(table, "%u", vcpu->outstanding_pages);
 		table_addf(table, "%" PRIu64, c[COUNTER_DELIVERED]);
@@ -280,53 +269,16 @@ static int print_reports(const struct apfctl *ctl, const struct vcpu_array *vcpu
 	return table_print(table, stdout, &ctl->term, n);
 }
 
-static uint64_t bucket_of(const struct histogram *histogram, unsigned int i)
-{
-	return i < histogram->n ? histogram->bucket[i] : 0;
-}
-
 static int print_histogram(const struct apfctl *ctl, const struct vm *vm)
 {
-	static const struct table_column columns[] = {
-		{ "LATENCY", .right = true },
-		{ "ASYNC", .right = true },
-		{ "" },
-		{ "SYNC", .right = true },
-		{ "" },
-	};
-	_cleanup_(table_freep) struct table *table = table_new(columns, ELEMENTSOF(columns));
-	unsigned int n = vm->async.n > vm->sync.n ? vm->async.n : vm->sync.n;
-	unsigned int first = n, end = 0;
-	uint64_t max = 0;
+	_cleanup_(table_freep) struct table *table = NULL;
+	int n;
 
-	if (!table)
-		return -1;
-	for (unsigned int i = 0; i < n; i++) {
-		uint64_t async = bucket_of(&vm->async, i), sync = bucket_of(&vm->sync, i);
-
-		if (async == 0 && sync == 0)
-			continue;
-		if (first == n)
-			first = i;
-		end = i + 1;
-		max = async > max ? async : max;
-		max = sync > max ? sync : max;
-	}
-	if (end == 0)
-		return 0;
-
-	for (unsigned int i = first; i < end; i++) {
-		uint64_t async = bucket_of(&vm->async, i), sync = bucket_of(&vm->sync, i);
-		char range[FORMAT_MAX], bar[BAR_COLUMNS + 1];
-
-		table_add(table, format_bucket(range, i, n));
-		table_addf(table, "%" PRIu64, async);
-		table_add(table, format_bar(bar, async, max, BAR_COLUMNS));
-		table_addf(table, "%" PRIu64, sync);
-		table_add(table, format_bar(bar, sync, max, BAR_COLUMNS));
-	}
+	n = histogram_table(&vm->async, &vm->sync, BAR_COLUMNS, &table);
+	if (n <= 0)
+		return n;
 	putchar('\n');
-	return table_print(table, stdout, &ctl->term, end - first);
+	return table_print(table, stdout, &ctl->term, (size_t)n);
 }
 
 int verb_status(struct apfctl *ctl)

@@ -2,8 +2,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <systemd/sd-event.h>
 
@@ -19,30 +19,10 @@
  */
 struct top {
 	struct apfctl *ctl;
-	const struct top_view *view;
 	uint64_t n_shown;
 	struct top_sample sample;
 	int status;
 };
-
-static int compare_vms(const void *a, const void *b)
-{
-	const struct vm *vm_a = a, *vm_b = b;
-	double rate_a = vm_a->async_per_sec + vm_a->sync_per_sec;
-	double rate_b = vm_b->async_per_sec + vm_b->sync_per_sec;
-
-	if (vm_a->stall_ratio != vm_b->stall_ratio)
-		return vm_a->stall_ratio > vm_b->stall_ratio ? -1 : 1;
-	if (rate_a != rate_b)
-		return rate_a > rate_b ? -1 : 1;
-	return strverscmp(vm_label(vm_a), vm_label(vm_b)) ?: strcmp(vm_a->uuid, vm_b->uuid);
-}
-
-void top_sort(struct vm_list *vms)
-{
-	if (vms->n > 0)
-		qsort(vms->vms, vms->n, sizeof(*vms->vms), compare_vms);
-}
 
 /* One look: read, order, show. Returns an exit status. */
 static int look(struct top *top)
@@ -54,11 +34,12 @@ static int look(struct top *top)
 	status = bus_read_vms(top->ctl, &top->sample.vms);
 	if (status != APFCTL_OK)
 		return status;
-	top_sort(&top->sample.vms);
+	top_sort(&top->sample.vms, TOP_STALLED, false);
 	clock_gettime(CLOCK_REALTIME, &now);
 	top->sample.now_usec = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 
-	status = top->view->show(top->ctl, &top->sample);
+	status = top->ctl->json ? top_print_json(top->ctl, &top->sample)
+				: top_print_table(top->ctl, &top->sample);
 	/* A reader at the other end of a pipe wants each look when it was made. */
 	if (status == APFCTL_OK && fflush(stdout) != 0)
 		status = apfctl_fail(APFCTL_FAILED, "cannot write: %m");
@@ -91,16 +72,6 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 	return sd_event_exit(sd_event_source_get_event(source), 0);
 }
 
-static int on_resize(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
-{
-	struct top *top = userdata;
-
-	if (top->n_shown > 0)
-		top->view->show(top->ctl, &top->sample);
-	fflush(stdout);
-	return 0;
-}
-
 static int block_signals(void)
 {
 	sigset_t set;
@@ -108,7 +79,6 @@ static int block_signals(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGWINCH);
 	return sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
@@ -128,11 +98,6 @@ static int run_loop(struct top *top)
 	r = sd_event_add_signal(event, NULL, SIGTERM, on_stop, top);
 	if (r < 0)
 		return r;
-	if (top->view == &top_view_screen) {
-		r = sd_event_add_signal(event, NULL, SIGWINCH, on_resize, top);
-		if (r < 0)
-			return r;
-	}
 	r = sd_event_now(event, CLOCK_MONOTONIC, &now_usec);
 	if (r < 0)
 		return r;
@@ -142,29 +107,33 @@ static int run_loop(struct top *top)
 	return sd_event_loop(event);
 }
 
-static const struct top_view *choose_view(const struct apfctl *ctl)
+/* On a whole terminal, for somebody who sits before it. */
+static bool wants_screen(const struct apfctl *ctl)
 {
-	if (ctl->json)
-		return &top_view_json;
-	return ctl->term.cursor ? &top_view_screen : &top_view_table;
+	return ctl->term.cursor && !ctl->json && ctl->count == 0 && isatty(STDIN_FILENO);
 }
 
 int verb_top(struct apfctl *ctl)
 {
-	struct top top = { .ctl = ctl, .view = choose_view(ctl) };
+	struct top top = { .ctl = ctl };
+	bool no_screen;
 	int r;
 
-	/* Before the screen is taken, so that a refusal is read on the usual one. */
 	r = bus_open(ctl);
 	if (r != APFCTL_OK)
 		return r;
+	if (wants_screen(ctl)) {
+		/* Before the screen is taken, so that a refusal is read on the usual one. */
+		r = bus_read_vms(ctl, &top.sample.vms);
+		if (r == APFCTL_OK)
+			r = top_run_screen(ctl, &top.sample.vms, &no_screen);
+		vm_list_clear(&top.sample.vms);
+		if (r != APFCTL_OK || !no_screen)
+			return r;
+	}
 
 	block_signals();
-	if (top.view->begin)
-		top.view->begin(ctl);
 	r = run_loop(&top);
-	if (top.view->end)
-		top.view->end(ctl);
 	vm_list_clear(&top.sample.vms);
 	if (r < 0 && top.status == APFCTL_OK)
 		return apfctl_fail(APFCTL_FAILED, "top: %s", strerror(-r));

@@ -65,8 +65,9 @@ const struct verb verbs[] = {
 	  OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_INTERVAL) | OPTION_BIT(OPTION_COUNT),
 	  verb_top,
 	  "Watch all VMs, the most stalled first",
-	  "On a terminal the table is drawn again in place; otherwise one table, or with\n"
-	  "--json one line, is printed for each interval. Ends with Ctrl-C." },
+	  "On a terminal it takes the whole screen and listens to keys ('?' shows them);\n"
+	  "otherwise, and with --count, one table, or with --json one line, is printed for\n"
+	  "each interval. Ends with Ctrl-C." },
 	{ "monitor",
 	  { { "VM", COMPLETE_VM, true } },
 	  OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_COUNT),

@@ -215,6 +215,11 @@ class MockApfd:
             interface, method, sig_in, sig_out,
             f'raise dbus.exceptions.DBusException({text!r}, name={error!r})')
 
+    def answer(self, path, method, dicts):
+        """From now on METHOD of a VM returns DICTS."""
+        types = {'GetVCPUs': VCPU_TYPES, 'Explain': EXPLAIN_TYPES, 'History': HISTORY_TYPES}[method]
+        self.object(path).AddMethod(VM, method, '', 'aa{sv}', 'ret = ' + dicts_code(dicts, types))
+
     def calls(self, path, method):
         """Arguments of each call of METHOD so far, as plain Python values."""
         def plain(value):

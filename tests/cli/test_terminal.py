@@ -5,7 +5,6 @@ import fcntl
 import os
 import pty
 import re
-import signal
 import struct
 import subprocess
 import termios
@@ -123,50 +122,6 @@ def test_wide_terminal_shortens_nothing(on_terminal, empty_apfd):
     empty_apfd.add_vm(facts.vm(Name=name))
     text = finish(on_terminal('list', columns=200, env={'NO_COLOR': '1'}))[1]
     assert name in text and 'UUID' in text
-
-
-def test_top_redraws_and_gives_the_screen_back(on_terminal, apfd):
-    terminal = on_terminal('top', '--interval=0.1')
-    terminal.read_until(lambda text: text.count('\x1b[H') >= 4)
-    terminal.process.send_signal(signal.SIGTERM)
-    status, text = finish(terminal)
-    assert status == 0
-    assert text.startswith('\x1b[?1049h')
-    assert text.endswith('\x1b[?1049l')
-    assert 'web1' in text
-
-
-def test_top_ends_with_control_c(on_terminal, apfd):
-    terminal = on_terminal('top')
-    terminal.read_until(lambda text: 'web1' in text)
-    os.write(terminal.controller, b'\x03')
-    status, text = finish(terminal)
-    assert status == 0
-    assert text.endswith('\x1b[?1049l')
-
-
-def test_top_fits_the_window_and_follows_its_size(on_terminal, empty_apfd):
-    for number in range(10):
-        empty_apfd.add_vm(facts.vm(Name=f'vm{number}',
-                                   UUID=f'5a7e0f3c-0000-4a00-8000-00000000000{number}'))
-    terminal = on_terminal('top', '--interval=60', rows=8)
-    terminal.read_until(lambda text: text.endswith('\x1b[J'))
-    first = terminal.text
-    assert 'and 6 more' in first
-    assert 'vm3' in first and 'vm4' not in first
-    terminal.resize(120, 30)
-    terminal.process.send_signal(signal.SIGWINCH)
-    terminal.read_until(lambda text: text.count('\x1b[J') >= 2)
-    assert 'vm9' in terminal.text[len(first):]
-
-
-def test_top_failure_is_said_on_the_usual_screen(on_terminal, apfd):
-    terminal = on_terminal('top', '--interval=0.1')
-    terminal.read_until(lambda text: 'web1' in text)
-    apfd.process.kill()
-    status, text = finish(terminal)
-    assert status == 5
-    assert 'apfd is not running' in text.split('\x1b[?1049l')[1]
 
 
 def test_top_on_a_dumb_terminal_prints_tables(on_terminal, apfd):

@@ -24,9 +24,12 @@ def test_piped_table(run, apfd):
         lines = look.splitlines()
         assert re.fullmatch(r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  2 VMs', lines[0])
         assert lines[1:] == [
-            'NAME  STATE      SWAPPED  ASYNC/S  SYNC/S     P50     P95  STALLED  GUEST',
-            'web1  mixed    312.0 MiB      120     3.2  5.1 ms  8.2 ms    2.4 %  ok',
-            'web2  unknown          -        -       -       -       -        -  -',
+            'NAME  STATE    MODE     SWAPPED  ASYNC/S  SYNC/S     P50     P95  STALLED  PRESSURE  '
+            'GUEST',
+            'web1  mixed    auto*  312.0 MiB      120     3.2  5.1 ms  8.2 ms    2.4 %      12 %  '
+            'ok',
+            'web2  unknown  off            -        -       -       -       -        -         -  '
+            '-',
         ]
     assert '\x1b' not in result.stdout
 

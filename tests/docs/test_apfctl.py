@@ -158,13 +158,14 @@ def test_environment():
     assert set(marked(PAGE.section('ENVIRONMENT'), 'Ev')) == read
 
 
-@pytest.mark.parametrize('source, array', [('top-view.c', 'columns'),
+@pytest.mark.parametrize('source, array', [('top-view.c', 'top_columns'),
+                                           ('top-view.c', 'top_vcpu_columns'),
                                            ('verb-status.c', 'vcpu_columns'),
                                            ('verb-status.c', 'guest_columns'),
                                            ('verb-list.c', 'columns'),
                                            ('verb-why.c', 'columns')])
 def test_columns(source, array):
-    body = re.search(rf'table_column {array}\[\] = \{{(.*?)\n\}};', (CLI / source).read_text(),
+    body = re.search(rf'table_column {array}\[\w*\] = \{{(.*?)\n\}};', (CLI / source).read_text(),
                      re.S).group(1)
     headers = re.findall(r'\{ "([^"]+)"', body)
     lines = PAGE.section('OUTPUT')
@@ -173,3 +174,20 @@ def test_columns(source, array):
     assert len(headers) >= 5
     for header in headers:
         assert header in documented
+
+
+def test_keys_of_top():
+    """Every key that orders, of both tables, in the order of their columns."""
+    source = (CLI / 'top-order.c').read_text()
+    tables = [re.findall(r"\{ '(.)', ", body)
+              for body in re.findall(r'top_order top_\w+\[\w+\] = \{(.*?)\n\};', source, re.S)]
+    assert [len(keys) for keys in tables] == [11, 9]
+    documented = [[w for w in item if w != ','] for item in items(PAGE.section('KEYS OF TOP'))]
+    for keys in tables:
+        assert len(set(keys)) == len(keys)
+        assert keys in documented
+    screen = (CLI / 'top-screen.c').read_text()
+    single = {key for item in documented if item not in tables for key in item if len(key) == 1}
+    assert single == set(re.findall(r"case '(.)':", screen)) - {'h'}
+    # No key of the screen is one that orders.
+    assert not single & {key for keys in tables for key in keys}
