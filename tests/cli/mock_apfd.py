@@ -215,10 +215,13 @@ class MockApfd:
             interface, method, sig_in, sig_out,
             f'raise dbus.exceptions.DBusException({text!r}, name={error!r})')
 
-    def answer(self, path, method, dicts):
-        """From now on METHOD of a VM returns DICTS."""
+    def answer_growing(self, path, method, dicts, number):
+        """From now on METHOD of a VM returns DICTS, where NUMBER grows by itself each time."""
         types = {'GetVCPUs': VCPU_TYPES, 'Explain': EXPLAIN_TYPES, 'History': HISTORY_TYPES}[method]
-        self.object(path).AddMethod(VM, method, '', 'aa{sv}', 'ret = ' + dicts_code(dicts, types))
+        source = dicts_code(dicts, types).replace(str(number), f'{number} * self.calls_so_far')
+        self.object(path).AddMethod(
+            VM, method, '', 'aa{sv}',
+            'self.calls_so_far = getattr(self, "calls_so_far", 0) + 1\nret = ' + source)
 
     def calls(self, path, method):
         """Arguments of each call of METHOD so far, as plain Python values."""

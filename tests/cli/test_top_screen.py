@@ -135,10 +135,11 @@ def test_vcpus_of_a_vm(terminal, empty_apfd):
     top.wait(lambda text: text.split('\n')[2].split()[:2] in (['1', 'off'], ['>', '1']),
              'vCPU 1 above')
     # Rates come from two looks.
-    vcpus = [dict(vcpu, Counters=dict(vcpu['Counters'], Ready=10 ** 9 * vcpu['Index'] + 2000))
-             for vcpu in facts.WEB1_VCPUS]
-    empty_apfd.answer(path, 'GetVCPUs', vcpus)
-    top.wait_for(r'^ +1  off +always +0 +[1-9]\d{5,} ')
+    vcpus = [dict(facts.WEB1_VCPUS[0]), dict(facts.WEB1_VCPUS[1])]
+    vcpus[1]['Counters'] = dict(vcpus[1]['Counters'], Ready=987654321)
+    empty_apfd.answer_growing(path, 'GetVCPUs', vcpus, 987654321)
+    top.wait_for(r'^.+1  off +always +0 +[1-9]\d{5,} ')
+    assert top.wait_for(r'^.+0  on +user +3 +0 +0 ')
     top.keys('Escape')
     top.wait_for('^1 VM by STALLED')
 
