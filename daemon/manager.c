@@ -726,7 +726,7 @@ int manager_new(sd_event *event, const struct manager_options *options, struct m
 	r = polkit_new(m->bus, &m->polkit);
 	if (r < 0)
 		return r;
-	r = apfd_genl_new(event, NULL, &genl_ops, m, &m->genl);
+	r = apfd_genl_new(event, options->netlink, &genl_ops, m, &m->genl);
 	if (r < 0)
 		return log_errno(LOG_ERR, r, "Cannot open generic netlink");
 	r = virt_new(event, m->uri, &virt_ops, m, &m->virt);

@@ -29,6 +29,7 @@
  * @debug: log everything, whatever the configuration says
  * @sys_root: usually /sys
  * @cgroup_root: usually /sys/fs/cgroup
+ * @netlink: in the kernel's place, NULL for the kernel
  */
 struct manager_options {
 	const char *uri;
@@ -39,6 +40,7 @@ struct manager_options {
 	bool debug;
 	const char *sys_root;
 	const char *cgroup_root;
+	const struct apfd_genl_peer *netlink;
 };
 
 TAILQ_HEAD(vm_list, vm);
