@@ -200,7 +200,7 @@ static void print_set(const struct out *o, const struct family *f, const struct 
 
 static void print_nowait(const struct out *o, const struct family *f, const struct subject *s)
 {
-	static const char *const values[] = { "not-needed", "off",     "active",
+	static const char *const values[] = { "not-needed",  "off",	"active",
 					      "unavailable", "unknown", NULL };
 
 	print_set(o, f, s, "state", values, o->data->host->nowait_swapin);

@@ -159,8 +159,8 @@ static enum MHD_Result answer_unavailable(struct MHD_Connection *connection,
 
 static enum MHD_Result answer_metrics(struct server *s, struct MHD_Connection *connection)
 {
-	enum openmetrics_format format = accept_format(MHD_lookup_connection_value(
-		connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT));
+	enum openmetrics_format format = accept_format(
+		MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT));
 	uint64_t wait_nsec = s->options->timeout_usec * 1000;
 	struct timespec until = {};
 	const char *why = NULL;
@@ -172,7 +172,8 @@ static enum MHD_Result answer_metrics(struct server *s, struct MHD_Connection *c
 	until.tv_sec += (time_t)(wait_nsec / 1000000000);
 	until.tv_nsec = (long)(wait_nsec % 1000000000);
 	if (pthread_mutex_timedlock(&s->lock, &until) != 0)
-		return answer_unavailable(connection, format, "apfd does not answer others, either");
+		return answer_unavailable(connection, format,
+					  "apfd does not answer others, either");
 
 	if (!s->answers[format] || now_usec() - s->seen_usec[format] > FRESH_USEC)
 		r = renew_answer(s, format, &why);

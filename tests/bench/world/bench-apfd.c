@@ -65,7 +65,7 @@ static size_t count_watched(void)
 	struct vm *vm;
 
 	TAILQ_FOREACH(vm, &manager->vms, list)
-		n += vm->module_id != 0;
+	n += vm->module_id != 0;
 	return n;
 }
 
@@ -146,7 +146,8 @@ int main(int argc, char **argv)
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGTERM);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
-	if (sd_event_default(&event) < 0 || sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL) < 0)
+	if (sd_event_default(&event) < 0 ||
+	    sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL) < 0)
 		return 1;
 	if (manager_new(event, &options, &manager) < 0 || manager_start(manager) < 0)
 		return 1;

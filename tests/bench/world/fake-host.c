@@ -54,8 +54,8 @@ static void send_out(uint32_t port)
 	struct sockaddr_nl to = { .nl_family = AF_NETLINK, .nl_pid = port };
 
 	/* Waits while the reader's buffer is full, as the kernel's dump does. */
-	if (host.out_bytes > 0 && sendto(host.fd, host.out, host.out_bytes, 0,
-					 (struct sockaddr *)&to, sizeof(to)) < 0 &&
+	if (host.out_bytes > 0 &&
+	    sendto(host.fd, host.out, host.out_bytes, 0, (struct sockaddr *)&to, sizeof(to)) < 0 &&
 	    errno != ECONNREFUSED && errno != ESRCH)
 		die("sendto");
 	host.out_bytes = 0;
@@ -155,8 +155,9 @@ static void put_vcpu(const struct nlmsghdr *req, uint32_t vm, uint32_t index)
 		struct nlattr *pos;
 		int rem;
 
-		nla_for_each_nested(pos, nest, rem) {
-			uint64_t value = nla_type(pos) == APF_STAT_SYNC_STALLS	   ? n / 10
+		nla_for_each_nested(pos, nest, rem)
+		{
+			uint64_t value = nla_type(pos) == APF_STAT_SYNC_STALLS	     ? n / 10
 					 : nla_type(pos) == APF_STAT_SYNC_STALL_NSEC ? n * 500000
 					 : nla_type(pos) == APF_STAT_ASYNC_NSEC	     ? n * 5000000
 					 : nla_type(pos) <= APF_STAT_READY	     ? n
@@ -176,7 +177,7 @@ static void put_vcpu(const struct nlmsghdr *req, uint32_t vm, uint32_t index)
 		nest = nla_nest_start(m, APF_A_GUEST);
 		for (int i = APF_GUEST_A_UNSPEC + 1; i <= APF_GUEST_A_MAX; i++)
 			nla_put_u32(m, i,
-				    i == APF_GUEST_A_POOL_SIZE				? 64
+				    i == APF_GUEST_A_POOL_SIZE			       ? 64
 				    : i == APF_GUEST_A_WAITS || i == APF_GUEST_A_WAKES ? (uint32_t)n
 										       : 0);
 		nla_nest_end(m, nest);
