@@ -137,6 +137,8 @@ int main(int argc, char **argv)
 	options.netlink = &peer;
 	options.uri = argv[2];
 	options.pid_dir = argv[3];
+	/* No configuration is there. */
+	options.conf.root = argv[3];
 	n_vms = strtoul(argv[4], NULL, 10);
 	seconds = atoi(argv[5]);
 	if (seconds < 1 || seconds > 3600)
