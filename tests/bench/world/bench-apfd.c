@@ -4,7 +4,7 @@
  * loop is run by hand, so that the time of each turn is known, and the one thing that
  * needs KVM, the copying of a VM's descriptor, is left out (-Wl,--wrap=action_watch).
  *
- *	bench-apfd PORT URI PID_DIR VMS SECONDS
+ *	bench-apfd PORT URI PID_DIR CGROUP_ROOT VMS SECONDS
  *
  * Waits until VMS of them are watched, prints "ready", measures for SECONDS in which
  * nobody asks it anything, prints one line of JSON, then serves until SIGTERM.
@@ -129,8 +129,8 @@ int main(int argc, char **argv)
 	int seconds;
 	sigset_t mask;
 
-	if (argc != 6) {
-		fputs("usage: bench-apfd PORT URI PID_DIR VMS SECONDS\n", stderr);
+	if (argc != 7) {
+		fputs("usage: bench-apfd PORT URI PID_DIR CGROUP_ROOT VMS SECONDS\n", stderr);
 		return 2;
 	}
 	peer.port = (uint32_t)strtoul(argv[1], NULL, 10);
@@ -139,14 +139,18 @@ int main(int argc, char **argv)
 	options.pid_dir = argv[3];
 	/* No configuration is there. */
 	options.conf.root = argv[3];
-	n_vms = strtoul(argv[4], NULL, 10);
-	seconds = atoi(argv[5]);
+	options.sys_root = "/sys";
+	options.cgroup_root = argv[4];
+	n_vms = strtoul(argv[5], NULL, 10);
+	seconds = atoi(argv[6]);
 	if (seconds < 1 || seconds > 3600)
 		return 2;
 
 	log_open(LOG_WARNING);
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGHUP);
+	sigaddset(&mask, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
 	if (sd_event_default(&event) < 0 ||
 	    sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL) < 0)
