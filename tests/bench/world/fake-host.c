@@ -131,6 +131,25 @@ static uint64_t age_msec(void)
 	       (uint64_t)(now.tv_nsec / 1000000 - host.start.tv_nsec / 1000000);
 }
 
+static uint64_t stat_of(int stat, uint64_t n)
+{
+	switch (stat) {
+	case APF_STAT_ASKED:
+	case APF_STAT_NOT_PRESENT:
+	case APF_STAT_DELIVERED:
+	case APF_STAT_READY:
+		return n;
+	case APF_STAT_SYNC_STALLS:
+		return n / 10;
+	case APF_STAT_SYNC_STALL_NSEC:
+		return n * 500000;
+	case APF_STAT_ASYNC_NSEC:
+		return n * 5000000;
+	default:
+		return 0;
+	}
+}
+
 /* A vCPU of a VM that swaps: a hundred swap-ins a second, one in ten synchronous. */
 static void put_vcpu(const struct nlmsghdr *req, uint32_t vm, uint32_t index)
 {
@@ -149,23 +168,8 @@ static void put_vcpu(const struct nlmsghdr *req, uint32_t vm, uint32_t index)
 	nla_put_u8(m, APF_A_PAUSED, 0);
 	nest = nla_nest_start(m, APF_A_STATS);
 	for (int i = APF_STAT_PAD + 1; i <= APF_STAT_MAX; i++)
-		nla_put_u64(m, i, 0);
+		nla_put_u64(m, i, stat_of(i, n));
 	nla_nest_end(m, nest);
-	{
-		struct nlattr *pos;
-		int rem;
-
-		nla_for_each_nested(pos, nest, rem)
-		{
-			uint64_t value = nla_type(pos) == APF_STAT_SYNC_STALLS	     ? n / 10
-					 : nla_type(pos) == APF_STAT_SYNC_STALL_NSEC ? n * 500000
-					 : nla_type(pos) == APF_STAT_ASYNC_NSEC	     ? n * 5000000
-					 : nla_type(pos) <= APF_STAT_READY	     ? n
-										     : 0;
-
-			memcpy(nla_data(pos), &value, sizeof(value));
-		}
-	}
 	hist[12] = n / 2;
 	hist[13] = n - n / 2;
 	nla_put(m, APF_A_HIST_ASYNC, sizeof(hist), hist);
