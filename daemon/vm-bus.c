@@ -11,6 +11,9 @@
 #include "manager.h"
 #include "manager-bus.h"
 
+/* Longer than libvirt needs, and much shorter than callers wait. */
+#define KEEP_WAIT_USEC (3 * USEC_PER_SEC)
+
 #define VM_INTERFACE "org.apfd.VM1"
 
 /* Longer than libvirt's; a longer one is cut. */
@@ -707,6 +710,87 @@ static int change_gates(struct vm *vm, const struct change *c, uid_t uid, sd_bus
 	return 0;
 }
 
+/**
+ * struct keeping - a change that libvirt is told of
+ * @request: to be answered when it knows; NULL once that was done
+ * @timer: the latest time for it, if the change holds without libvirt, too
+ */
+struct keeping {
+	sd_bus_message *request;
+	sd_event_source *timer;
+};
+
+static struct keeping *keeping_free(struct keeping *k)
+{
+	if (!k)
+		return NULL;
+	sd_event_source_disable_unref(k->timer);
+	sd_bus_message_unref(k->request);
+	free(k);
+	return NULL;
+}
+APF_DEFINE_CLEANUP(struct keeping *, keeping_free);
+
+static void answer(struct keeping *k)
+{
+	int r;
+
+	if (!k->request)
+		return;
+	r = sd_bus_reply_method_return(k->request, NULL);
+	if (r < 0)
+		log_errno(LOG_DEBUG, r, "Cannot answer, ignoring");
+	k->request = sd_bus_message_unref(k->request);
+}
+
+static int on_keep_timeout(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	answer(userdata);
+	return 0;
+}
+
+/*
+ * Who asked is answered when the setting is safe, unless libvirt takes its time
+ * and need not be waited for.
+ */
+static int keep(struct vm *vm, sd_bus_message *request, bool persistent)
+{
+	_cleanup_(keeping_freep) struct keeping *k = calloc(1, sizeof(*k));
+	int r;
+
+	if (!k)
+		return -ENOMEM;
+	k->request = sd_bus_message_ref(request);
+	if (!persistent) {
+		r = sd_event_add_time_relative(vm->manager->event, &k->timer, CLOCK_MONOTONIC,
+					       KEEP_WAIT_USEC, 0, on_keep_timeout, k);
+		if (r < 0)
+			return r;
+	}
+	r = vm_keep_settings(vm, persistent, k);
+	/* vm_bus_mode_kept() goes on. */
+	if (r >= 0)
+		TAKE_PTR(k);
+	return r;
+}
+
+void vm_bus_mode_kept(void *cookie, int error, const char *text)
+{
+	_cleanup_(keeping_freep) struct keeping *k = cookie;
+	int r;
+
+	/* With the time limit goes that it holds in any case. */
+	if (error >= 0 || k->timer) {
+		answer(k);
+		return;
+	}
+	r = sd_bus_reply_method_errorf(k->request, APFD_ERROR_FAILED,
+				       "The mode holds now, but libvirt does not keep it: %s",
+				       text);
+	if (r < 0)
+		log_errno(LOG_DEBUG, r, "Cannot answer, ignoring");
+}
+
 static int nothing_keeps_it(const struct vm *vm, sd_bus_error *error)
 {
 	return sd_bus_error_setf(error, APFD_ERROR_FAILED,
@@ -747,34 +831,14 @@ static int change_allowed(sd_bus_message *request, uid_t uid, void *userdata, sd
 		   c->n_indices ? "some vCPUs" : "the VM", settings_mode_to_string(c->mode),
 		   (unsigned int)uid, c->persistent ? ", for later starts, too" : "");
 
-	r = vm_keep_settings(vm, c->persistent, c->persistent ? request : NULL);
-	if (c->persistent && r >= 0) {
-		/* vm_bus_mode_kept() replies. */
-		sd_bus_message_ref(request);
+	r = keep(vm, request, c->persistent);
+	if (r >= 0)
 		return 1;
-	}
 	if (c->persistent)
 		return nothing_keeps_it(vm, error);
 	/* It holds; when libvirt is back, it is told. */
-	if (r < 0)
-		log_errno(LOG_DEBUG, r, "libvirt is not told of the mode of VM %s yet", vm->name);
+	log_errno(LOG_DEBUG, r, "libvirt is not told of the mode of VM %s yet", vm->name);
 	return sd_bus_reply_method_return(request, NULL);
-}
-
-void vm_bus_mode_kept(sd_bus_message *request, int error, const char *text)
-{
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = request;
-	int r;
-
-	if (error < 0)
-		r = sd_bus_reply_method_errorf(m, APFD_ERROR_FAILED,
-					       "The mode holds now, but libvirt does not keep it: "
-					       "%s",
-					       text);
-	else
-		r = sd_bus_reply_method_return(m, NULL);
-	if (r < 0)
-		log_errno(LOG_DEBUG, r, "Cannot answer, ignoring");
 }
 
 static int bad_mode(const char *name, const char *mode, const char *list, sd_bus_error *error)

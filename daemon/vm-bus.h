@@ -35,7 +35,8 @@ void vm_bus_decided(struct vm *vm, enum apf_state state, const uint32_t *indices
 /* vm_bus_guest_event: at once; the module paces its events. */
 void vm_bus_guest_event(struct vm *vm, const struct genl_event *e);
 
-/* vm_bus_mode_kept: libvirt has, or has not, taken the setting that @request was about. */
-void vm_bus_mode_kept(sd_bus_message *request, int error, const char *text);
+/* vm_bus_mode_kept: libvirt has, or has not, taken a setting; the result of virt_write_metadata().
+ */
+void vm_bus_mode_kept(void *cookie, int error, const char *text);
 
 #endif /* APFD_VM_BUS_H */

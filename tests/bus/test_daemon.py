@@ -82,6 +82,7 @@ def test_bus_ends(apfd, bus):
     bus.process.stop()
     # The service manager starts it again.
     assert apfd.wait() == 1
+    assert "The system bus is gone" in apfd.log()
 
 
 def test_says_that_the_module_is_missing(apfd):
