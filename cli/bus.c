@@ -11,6 +11,8 @@
 /* Someone may have to find and type a password. */
 #define CHANGE_TIMEOUT_USEC (120ULL * 1000 * 1000)
 
+#define INVALID_CONFIG "org.apfd.Error.InvalidConfig"
+
 /**
  * struct bus_failure - what a D-Bus error means to the user
  * @name: of the error
@@ -31,8 +33,7 @@ static const struct bus_failure failures[] = {
 	{ "org.apfd.Error.InvalidState", APFCTL_USAGE, NULL, "the states are off, pv and on" },
 	{ "org.apfd.Error.InvalidMode", APFCTL_USAGE, NULL,
 	  "the modes are auto, on, pv, off and default" },
-	{ "org.apfd.Error.InvalidConfig", APFCTL_FAILED, NULL,
-	  "the last good configuration still holds" },
+	{ INVALID_CONFIG, APFCTL_FAILED, NULL, "the last good configuration still holds" },
 	{ "org.apfd.Error.NoHostModule", APFCTL_MISSING, "apf_host is not loaded",
 	  "modprobe apf_host" },
 	{ "org.apfd.Error.NotWatched", APFCTL_FAILED, NULL,
@@ -399,6 +400,8 @@ int bus_read_decisions(struct apfctl *ctl, const char *name, const char *path,
 int bus_reload(struct apfctl *ctl)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+	_cleanup_free_ char *lines = NULL;
 	int r, status;
 
 	status = new_call(ctl, MANAGER_PATH, MANAGER_INTERFACE, "Reload", &m);
@@ -409,7 +412,16 @@ int bus_reload(struct apfctl *ctl)
 		return apfctl_fail(APFCTL_FAILED, "%s: cannot make a D-Bus message: %s",
 				   ctl->verb->name, strerror(-r));
 	polkit_agent_start(ctl);
-	return call(ctl, m, "", CHANGE_TIMEOUT_USEC, &reply);
+	r = sd_bus_call(ctl->bus, m, CHANGE_TIMEOUT_USEC, &error, &reply);
+	if (r >= 0)
+		return APFCTL_OK;
+	if (!sd_bus_error_has_name(&error, INVALID_CONFIG))
+		return bus_fail_call(ctl, "", &error, r);
+	/* It may be wrong in more than one line. */
+	lines = text_lines(error.message ?: "");
+	return apfctl_fail(APFCTL_FAILED,
+			   "%s: the configuration is wrong, the last good one still holds:%s",
+			   ctl->verb->name, lines ?: "");
 }
 
 static bool is_state(const char *mode)

@@ -182,6 +182,30 @@ char *text_printable(const char *text)
 	return out;
 }
 
+char *text_lines(const char *text)
+{
+	char *out = NULL;
+	size_t size;
+	FILE *file = open_memstream(&out, &size);
+
+	if (!file)
+		return NULL;
+	while (*text) {
+		size_t len = strcspn(text, "\n");
+		_cleanup_free_ char *line = strndup(text, len);
+		_cleanup_free_ char *printable = line ? text_printable(line) : NULL;
+
+		if (len > 0)
+			fprintf(file, "\n  %s", printable ?: "");
+		text += len + (text[len] == '\n');
+	}
+	if (fclose(file) != 0) {
+		free(out);
+		return NULL;
+	}
+	return out;
+}
+
 size_t text_columns(const char *text)
 {
 	size_t sum = 0;

@@ -41,6 +41,9 @@ char *format_share(char buffer[static FORMAT_MAX], double share);
  */
 char *text_printable(const char *text);
 
+/* Its lines made printable, each with "\n  " before it; to be freed; NULL without memory. */
+char *text_lines(const char *text);
+
 /* Columns a printable UTF-8 text takes on the screen. */
 size_t text_columns(const char *text);
 

@@ -59,7 +59,7 @@ static void add_row(struct table *table, const struct vm *vm)
 static void print_notes(const struct host *host, const struct vm_list *list)
 {
 	_cleanup_free_ char *uri = text_printable(host->libvirt_uri);
-	_cleanup_free_ char *error = text_printable(host->config_error ?: "");
+	_cleanup_free_ char *error = text_lines(host->config_error ?: "");
 
 	if (strcmp(host->host_module, "absent") == 0)
 		apfctl_note("apf_host is not loaded: states are unknown and cannot be changed; "
@@ -70,7 +70,7 @@ static void print_notes(const struct host *host, const struct vm_list *list)
 	else if (list->n == 0)
 		apfctl_note("no VM is running");
 	if (host->config_error && host->config_error[0] != '\0')
-		apfctl_note("the configuration is wrong, the last good one holds: %s", error ?: "");
+		apfctl_note("the configuration is wrong, the last good one holds:%s", error ?: "");
 	if (host->dry_run)
 		apfctl_note("apfd only says what it would do (DryRun=yes)");
 }

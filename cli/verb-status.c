@@ -157,6 +157,18 @@ static void print_guest(const struct apfctl *ctl, const struct vm *vm)
 		     figures[GUEST_UNKNOWN_TOKENS], figures[GUEST_EARLY_WAKES]);
 }
 
+static void print_config_error(const struct apfctl *ctl, const char *error)
+{
+	for (; *error; error += error[0] == '\n') {
+		size_t len = strcspn(error, "\n");
+		_cleanup_free_ char *line = strndup(error, len);
+
+		if (len > 0)
+			field_print(ctl, "Config error", STYLE_WARN, line ?: "");
+		error += len;
+	}
+}
+
 static void print_summary(const struct apfctl *ctl, const struct host *host, const struct vm *vm)
 {
 	char a[FORMAT_MAX];
@@ -188,7 +200,7 @@ static void print_summary(const struct apfctl *ctl, const struct host *host, con
 		     host->nested_guard ? "on" : "off");
 	print_swap(ctl, host);
 	if (host->config_error && host->config_error[0] != '\0')
-		field_print(ctl, "Config error", STYLE_WARN, host->config_error);
+		print_config_error(ctl, host->config_error);
 	if (host->dry_run)
 		field_print(ctl, "Dry run", STYLE_WARN, "apfd only says what it would do");
 }

@@ -121,6 +121,7 @@ class MockApfd:
 
     def __init__(self, bus, name='org.apfd'):
         self.name = name
+        self.address = bus.address
         env = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=bus.address)
         self.process = subprocess.Popen(
             [sys.executable, '-m', 'dbusmock', '--system', '-m', name, '/org/apfd', MANAGER],

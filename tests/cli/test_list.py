@@ -92,10 +92,10 @@ def test_older_apfd(run, older_apfd):
 
 
 def test_wrong_configuration_is_told(run, empty_apfd):
-    empty_apfd.set_host(dict(facts.HOST, ConfigError='/etc/apfd/apfd.conf:3: \x1b?', DryRun=True))
+    empty_apfd.set_host(dict(facts.HOST, ConfigError='/etc/apfd/apfd.conf:3: \x1b?\nb.conf:4: c', DryRun=True))
     result = run('list')
     assert result.returncode == 0
-    assert 'the last good one holds: /etc/apfd/apfd.conf:3: \\x1b?' in result.stderr
+    assert 'the last good one holds:\n  /etc/apfd/apfd.conf:3: \\x1b?\n  b.conf:4: c\n' in result.stderr
     assert 'DryRun=yes' in result.stderr
 
 

@@ -53,12 +53,13 @@ def test_reload_is_sent(run, apfd):
 
 def test_wrong_configuration_is_told(run, apfd):
     apfd.fail('/org/apfd', MANAGER, 'Reload', 'org.apfd.Error.InvalidConfig',
-              "/etc/apfd/apfd.conf:12: no such key 'TickSecs'")
+              "/etc/apfd/apfd.conf:12: no such key 'TickSecs'\n/etc/apfd/b.conf:3: \x1b[2J")
     result = run('reload')
     assert (result.returncode, result.stdout) == (1, '')
     assert result.stderr == (
-        "apfctl: reload: /etc/apfd/apfd.conf:12: no such key 'TickSecs'; the last good "
-        'configuration still holds\n')
+        'apfctl: reload: the configuration is wrong, the last good one still holds:\n'
+        "  /etc/apfd/apfd.conf:12: no such key 'TickSecs'\n"
+        '  /etc/apfd/b.conf:3: \\x1b[2J\n')
 
 
 def test_older_apfd_knows_states_but_no_modes(run, older_apfd):

@@ -54,6 +54,13 @@ def test_fields(run, apfd):
     assert 'Note' not in got
 
 
+def test_wrong_configuration_and_dry_run(run, apfd):
+    apfd.set_host(dict(facts.HOST, ConfigError='a.conf:3: b\nc.conf:4: \x1b', DryRun=True))
+    text = run('status', 'web1').stdout
+    assert re.findall('^ *Config error: (.*)$', text, re.M) == ['a.conf:3: b', 'c.conf:4: \\x1b']
+    assert fields(text)['Dry run'] == 'apfd only says what it would do'
+
+
 def test_vcpus(run, apfd):
     table = run('status', 'web1').stdout.split('\n\n')[1].splitlines()
     assert [line.split() for line in table] == [
