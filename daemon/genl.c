@@ -175,11 +175,14 @@ static int request(struct apfd_genl *g, struct nl_msg *msg, struct answer *a)
 		if (r < 0)
 			return r;
 	}
-	deadline_usec = clock_usec(CLOCK_MONOTONIC) + g->peer.wait_msec * USEC_PER_MSEC;
-
 	r = nl_send_auto(g->requests, msg);
 	if (r < 0)
 		return nl_to_errno(r);
+	/*
+	 * The kernel has done what was asked for by now. That may have taken long: to look
+	 * for the family of a module that is not loaded makes it run modprobe.
+	 */
+	deadline_usec = clock_usec(CLOCK_MONOTONIC) + g->peer.wait_msec * USEC_PER_MSEC;
 	p.seq = nlmsg_hdr(msg)->nlmsg_seq;
 
 	r = 0;
