@@ -4,7 +4,8 @@
  *
  * Requests are synchronous, on a socket of their own: the module answers from
  * memory, while the request is being sent. Where it does not, which should never
- * happen, the loop is held up by GENL_WAIT_MSEC at most. Notifications arrive on a second
+ * happen, the loop is held up by GENL_WAIT_MSEC at most; a dump of very many
+ * vCPUs takes as long as it takes to read. Notifications arrive on a second
  * socket on the loop. The module may come and go at any time: the generic
  * netlink controller tells.
  */
