@@ -216,6 +216,25 @@ static void test_pid(void **state)
 		assert_int_equal(proc_parse_pid(wrong[i], &pid), -EINVAL);
 }
 
+static void test_major_faults(void **state)
+{
+	static const char *const bad[] = { "", "201", "201 (x", "201 (x) S 1 2 3 4 5 6 7 8",
+					   "201 (x) S a" };
+	uint64_t faults = 77;
+
+	make_dir("300");
+	/* A name that looks like what comes after it. */
+	make_file("300/stat", "300 (a) S 9 9) S 1 300 300 0 -1 4194560 1234 0 5678 0 8 9\n");
+	assert_int_equal(proc_major_faults(root, 300, &faults), 0);
+	assert_int_equal(faults, 5678);
+	for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+		make_file("300/stat", bad[i]);
+		assert_int_equal(proc_major_faults(root, 300, &faults), -EBADMSG);
+	}
+	assert_int_equal(proc_major_faults(root, 301, &faults), -ESRCH);
+	assert_int_equal(faults, 5678);
+}
+
 /* The real thing, as far as it goes without KVM. */
 static void test_self(void **state)
 {
@@ -230,17 +249,19 @@ static void test_self(void **state)
 	assert_true(first > 0 && first == second);
 	assert_int_equal(proc_find_kvm_vms("/proc", getpid(), fds, 4), 0);
 	assert_int_equal(proc_swapped_bytes("/proc", getpid(), &bytes), 0);
+	assert_int_equal(proc_major_faults("/proc", getpid(), &bytes), 0);
 }
 
 int main(void)
 {
 #define FIXTURE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		FIXTURE(test_pid_file),	  FIXTURE(test_pid_file_refused),
-		FIXTURE(test_kvm_vms),	  FIXTURE(test_kvm_vms_none),
-		FIXTURE(test_swapped),	  FIXTURE(test_swapped_refused),
-		FIXTURE(test_executable), FIXTURE(test_start_time),
-		FIXTURE(test_pid),	  cmocka_unit_test(test_self),
+		FIXTURE(test_pid_file),	     FIXTURE(test_pid_file_refused),
+		FIXTURE(test_kvm_vms),	     FIXTURE(test_kvm_vms_none),
+		FIXTURE(test_swapped),	     FIXTURE(test_swapped_refused),
+		FIXTURE(test_executable),    FIXTURE(test_start_time),
+		FIXTURE(test_major_faults),  FIXTURE(test_pid),
+		cmocka_unit_test(test_self),
 	};
 
 	return cmocka_run_group_tests_name("proc", tests, NULL, NULL);
