@@ -97,6 +97,13 @@ const struct verb verbs[] = {
 	  "Checks the host and the VMs given, or all. Lines of a remedy that are indented\n"
 	  "are to be typed or put in as they are. Ends with status 1 if a check failed; of a\n"
 	  "host without apfd, the host alone is checked." },
+	{ "policy-replay",
+	  { { "FILE", COMPLETE_NOTHING } },
+	  OPTION_BIT(OPTION_JSON),
+	  verb_policy_replay,
+	  "Show what the policy makes of recorded figures",
+	  "FILE has a JSON object a line, see apfctl(1); '-' is standard input. Neither apfd\n"
+	  "nor a VM is needed." },
 	{ "__tables", {}, 0, verb_complete_tables, NULL, NULL },
 	{ "__vms", {}, 0, verb_complete_vms, NULL, NULL },
 };

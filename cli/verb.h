@@ -114,6 +114,7 @@ int verb_why(struct apfctl *ctl);
 int verb_reload(struct apfctl *ctl);
 int verb_top(struct apfctl *ctl);
 int verb_monitor(struct apfctl *ctl);
+int verb_policy_replay(struct apfctl *ctl);
 int verb_metrics(struct apfctl *ctl);
 int verb_doctor(struct apfctl *ctl);
 int verb_complete_tables(struct apfctl *ctl);

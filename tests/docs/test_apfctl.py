@@ -86,7 +86,7 @@ def test_exit_statuses(tables, help_of):
 
 def test_help_has_every_verb_and_option(tables, help_of):
     text = help_of('--help')
-    assert re.findall(r'^  ([a-z]+)(?: [A-Z\[\]. ]+?)? {2,}', text, re.M) == \
+    assert re.findall(r'^  ([a-z-]+)(?: [A-Z\[\]. ]+?)? {2,}', text, re.M) == \
         [v['name'] for v in tables['verbs']]
     assert re.findall(r'--([a-z-]+)', text.split('Options:')[1].split('Exit')[0]) == \
         [o['name'] for o in tables['options']]
@@ -191,3 +191,12 @@ def test_keys_of_top():
     assert single == set(re.findall(r"case '(.)':", screen)) - {'h'}
     # No key of the screen is one that orders.
     assert not single & {key for keys in tables for key in keys}
+
+
+def test_figures_of_a_history():
+    """The keys of a record are the figures that the policy knows."""
+    source = (ROOT / 'daemon' / 'policy.c').read_text()
+    table = re.search(r'policy_figure_names\[.*?\{(.*?)\};', source, re.S).group(1)
+    documented = {word for item in items(PAGE.section('RECORDED HISTORIES')) for word in item
+                  if word[0].isupper() and word != 'Sy'}
+    assert documented == set(re.findall(r'"(\w+)"', table))
