@@ -11,7 +11,7 @@ import facts
 
 
 VERBS = ['list', 'status', 'enable', 'disable', 'auto', 'set', 'why', 'top', 'monitor', 'metrics',
-         'reload', 'doctor']
+         'reload', 'doctor', 'policy-replay']
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@
 import pytest
 
 VERBS = ['list', 'status', 'enable', 'disable', 'auto', 'set', 'why', 'top', 'monitor', 'metrics',
-         'reload', 'doctor']
+         'reload', 'doctor', 'policy-replay']
 
 
 def test_help(run):
@@ -63,7 +63,7 @@ def test_version(run):
     (['list', '--vcpu', '1'], ['list: --vcpu is only for enable, disable, auto and set']),
     (['top', '--persistent'], ['--persistent is only for enable, disable, auto and set']),
     (['enable', 'web1', '--json'],
-     ['enable: --json is only for list, status, why, top, monitor and doctor']),
+     ['enable: --json is only for list, status, why, top, monitor, doctor and policy-replay']),
     (['reload', 'web1'], ["'web1' is one argument too many"]),
     (['list', '-H'], ['--host needs a value, HOST']),
     (['list', '--host='], ["--host '': is no host"]),

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Mode auto on real swap: a calm guest, one that bursts and one that thrashes; and zram."""
+
+import json
+import time
+
+import pytest
+
+from apflab import VM
+from apflab.netlink import OFF, ON, Netlink
+
+CONF = """[Policy]
+LeaveHoldSec=5
+MinDwellSec=3
+"""
+MONITOR = "/run/lab/monitor.json"
+ENTER_STALL, ENTER_RATE = 0.05, 200
+
+
+@pytest.fixture(scope="module")
+def nl(host):
+    nl = Netlink(host).load()
+    host.run("mkdir -p /etc/apfd/apfd.conf.d")
+    host.write("/etc/apfd/apfd.conf.d/50-test.conf", CONF)
+    host.run("systemctl restart apfd")
+    # Everything apfd says, with the time of this host.
+    host.run(f"systemd-run -q --unit=apf-monitor -p StandardOutput=file:{MONITOR} "
+             "busctl --json=short --match=\"type='signal',path_namespace='/org/apfd'\" monitor")
+    yield nl
+    host.run("systemctl stop apf-monitor; rm -rf /etc/apfd/apfd.conf.d/50-test.conf; systemctl stop apfd; "
+             "rmmod apf_host", check=False, timeout=120)
+
+
+def plain(value):
+    """What busctl prints, without the types it names."""
+    if isinstance(value, dict):
+        if set(value) == {"type", "data"}:
+            return plain(value["data"])
+        return {k: plain(v) for k, v in value.items()}
+    return [plain(v) for v in value] if isinstance(value, list) else value
+
+
+def call(host, vm, method):
+    path = "/org/apfd/vm/" + vm.uuid.replace("-", "_")
+    out = host.run(f"busctl --json=short call org.apfd {path} org.apfd.VM1 {method}").stdout
+    return plain(json.loads(out))[0]
+
+
+def explain(host, vm):
+    return call(host, vm, "Explain")[0]
+
+
+def history(host, vm, since=0):
+    return [d for d in call(host, vm, "History") if d["Time"] > since]
+
+
+def signals(host, vm, since=0):
+    """(time, member, payload) of a VM's signals."""
+    path = "/org/apfd/vm/" + vm.uuid.replace("-", "_")
+    found = []
+    for line in host.read(MONITOR).splitlines():
+        try:
+            m = json.loads(line)
+        except ValueError:
+            continue  # the last one, half written
+        if m.get("path") == path and m.get("timestamp-realtime", 0) > since:
+            found.append((m["timestamp-realtime"], m["member"], plain(m["payload"]["data"])))
+    return found
+
+
+def gate(nl, vm):
+    [known] = [v for v in nl.dump("VM_GET") if v["PID"] == vm.pid]
+    return [v["STATE"] for v in nl.vcpus(known["VM_ID"])]
+
+
+def now(host):
+    """Of the host, microseconds."""
+    return int(host.run("date +%s%6N").stdout)
+
+
+def wait_state(host, vm, state, rule, seconds):
+    host.wait_for(lambda: (lambda e: (e["State"], e["Rule"]) == (state, rule))(explain(host, vm)), seconds,
+                  f"{vm.name} to be {state} for {rule}; it is {explain(host, vm)}")
+
+
+@pytest.fixture(scope="module")
+def calm(host, nl):
+    """Has much on swap, and touches none of it."""
+    with VM(host, "calm", workload="-f 0 -w 0 -m 180 -t 0") as vm:
+        vm.wait_ready()
+        yield vm
+
+
+@pytest.fixture(scope="module")
+def burst(host, nl):
+    """As its load is stopped and goes on."""
+    with VM(host, "burst", workload="-f 2 -w 0 -m 220 -t 0") as vm:
+        vm.wait_ready()
+        vm.run("killall -STOP workload", check=True)
+        yield vm
+
+
+@pytest.fixture(scope="module")
+def thrash(host, nl):
+    with VM(host, "thrash", workload="-f 4 -w 0 -m 300 -t 0") as vm:
+        vm.wait_ready()
+        yield vm
+
+
+def onset(host, vm, since):
+    """When apfd first saw the pressure, by the figures it told: host clock, microseconds."""
+    for at, member, payload in signals(host, vm, since):
+        if member != "PropertiesChanged":
+            continue
+        changed = payload[1]
+        if changed.get("StallRatio", 0) >= ENTER_STALL or \
+                changed.get("AsyncRate", 0) + changed.get("SyncRate", 0) >= ENTER_RATE:
+            return at
+    raise AssertionError(f"{vm.name}: no figure over a limit was told")
+
+
+def test_the_right_vcpus_in_time(host, nl, calm, burst, thrash):
+    # Starting up is pressure, too; then each is what its name says.
+    wait_state(host, thrash, "on", "pressure", 60)
+    wait_state(host, calm, "off", "calm", 60)
+    wait_state(host, burst, "off", "calm", 60)
+    assert (gate(nl, calm), gate(nl, burst), gate(nl, thrash)) == ([OFF], [OFF], [ON])
+    assert calm.swapped_kib() > 10000, "nothing of the calm guest is swapped out, the test says little"
+
+    begin = now(host)
+    burst.run("killall -CONT workload", check=True)
+    wait_state(host, burst, "on", "pressure", 30)
+    time.sleep(10)
+    assert gate(nl, burst) == [ON]
+    burst.run("killall -STOP workload", check=True, timeout=120)
+    stopped = now(host)
+    wait_state(host, burst, "off", "calm", 60)
+    assert (gate(nl, calm), gate(nl, burst), gate(nl, thrash)) == ([OFF], [OFF], [ON])
+
+    # One onset, two switches, and none of the others.
+    decided = history(host, burst, begin)
+    assert [(d["State"], d["Rule"], d["VCPUs"]) for d in decided] == [("on", "pressure", [0]), ("off", "calm", [0])]
+    assert history(host, calm, begin) == [] and history(host, thrash, begin) == []
+    took = (decided[0]["Time"] - onset(host, burst, begin)) / 1e6
+    back = (decided[1]["Time"] - stopped) / 1e6
+    print(f"switched {took:+.2f} s after the pressure was first told, back {back:.2f} s after its end")
+    assert took < 2
+    assert back < 5 + 30, "the hold is 5 s; the rest is for a slow machine"
+
+    # Told as decided, and why.
+    told = [p for _, member, p in signals(host, burst, begin) if member == "Decided"]
+    assert [(p[0], p[1], p[2], p[5]) for p in told] == [("on", [0], "pressure", False), ("off", [0], "calm", False)]
+    assert told[0][4]["WaitRatio"] >= ENTER_STALL or told[0][4]["SwapInRate"] >= ENTER_RATE
+    members = [member for _, member, _ in signals(host, burst, begin)]
+    assert members.index("Decided") < members.index("GateChanging") < members.index("GateChanged")
+
+
+def test_why_names_the_figures(host, calm, thrash):
+    e = explain(host, thrash)
+    for figure in ("WaitRatio", "SwapInRate", "LatencyUSec", "SomeAvg10", "SwapBytes"):
+        assert figure in e["Inputs"], e
+    assert 4000 < e["Inputs"]["ReadLatencyUSec"] < 100000, "the swap device takes 5 ms"
+    assert e["Inputs"]["SwapSynchronous"] == 0
+    text = host.run("apfctl why thrash").stdout
+    assert "pressure" in text and "swap-ins/s" in text and "% of the time" in text
+    assert "calm" in host.run("apfctl why calm").stdout
+    entries = [json.loads(line) for line in
+               host.run("journalctl -u apfd -o json --no-pager APF_VM=thrash APF_RULE=pressure").stdout.splitlines()]
+    assert entries
+    assert all("swap-ins/s" in e["APF_REASON"] and float(e["APF_SWAPIN_RATE"]) > 0 for e in entries)
+
+
+def test_pressure_of_the_group(host, thrash):
+    """What apfd tells is what the kernel's files say."""
+    path = "/org/apfd/vm/" + thrash.uuid.replace("-", "_")
+    group = plain(json.loads(host.run(f"busctl --json=short get-property org.apfd {path} org.apfd.VM1 CGroup").stdout))
+    assert "/sys/fs/cgroup" + group == thrash.cgroup()
+    told = plain(json.loads(host.run(f"busctl --json=short get-property org.apfd {path} org.apfd.VM1 Pressure").stdout))
+    assert told["MemoryBytes"] == pytest.approx(int(thrash.cgroup_read("memory.current")), rel=0.1)
+    assert told["SwapBytes"] == pytest.approx(int(thrash.cgroup_read("memory.swap.current")), rel=0.2)
+    for name in ("SwapInRate", "MajorFaultRate", "RefaultRate", "SomeAvg10"):
+        assert told[name] > 0, told
+    assert -1 < told["Trend"] < 1
+
+
+def test_a_restart_does_not_flap(host, nl, thrash, calm):
+    begin = now(host)
+    host.run("systemctl restart apfd")
+    wait_state(host, thrash, "on", "pressure", 30)
+    wait_state(host, calm, "off", "calm", 30)
+    time.sleep(8)  # longer than the hold
+    assert history(host, thrash, begin) == [] and history(host, calm, begin) == []
+    changed = [m for _, m, _ in signals(host, thrash, begin) + signals(host, calm, begin) if m == "GateChanged"]
+    assert changed == []
+    assert (gate(nl, calm), gate(nl, thrash)) == ([OFF], [ON])
+
+
+def test_dry_run(host, nl, thrash):
+    host.run("apfctl disable thrash")
+    assert gate(nl, thrash) == [OFF]
+    time.sleep(5)
+    assert gate(nl, thrash) == [OFF], "the policy must not touch what somebody has set"
+    assert explain(host, thrash)["Rule"] == "mode"
+    host.write("/etc/apfd/apfd.conf.d/60-test.conf", "[Daemon]\nDryRun=yes\n")
+    try:
+        host.run("systemctl reload apfd")
+        begin = now(host)
+        host.run("apfctl auto thrash")
+        host.wait_for(lambda: [(d["State"], d["DryRun"]) for d in history(host, thrash, begin)] == [("on", True)], 20,
+                      "a decision that is not carried out")
+        time.sleep(3)
+        assert gate(nl, thrash) == [OFF]
+    finally:
+        host.run("rm /etc/apfd/apfd.conf.d/60-test.conf; systemctl reload apfd")
+    host.wait_for(lambda: gate(nl, thrash) == [ON], 20, "what was decided to be carried out after all")
+
+
+def test_zram_is_left_off(host, nl, calm, burst, thrash):
+    """Last: without the others, their swap device goes."""
+    for vm in (calm, burst, thrash):
+        vm.stop()
+    host.swap_on(kind="zram")
+    with VM(host, "fast", workload="-f 2 -w 0 -m 220 -t 0") as vm:
+        vm.wait_ready()
+        wait_state(host, vm, "off", "fast-swap", 60)
+        time.sleep(5)
+        e = explain(host, vm)
+        assert (e["State"], e["Rule"]) == ("off", "fast-swap") and "zram" in e["Reason"]
+        assert e["Inputs"]["SwapInRate"] > 0, "it does not swap, so it says nothing"
+        assert gate(nl, vm) == [OFF]
+        assert "on" not in [d["State"] for d in history(host, vm)]
+        assert "zram" in host.run("apfctl why fast").stdout
+    devices = plain(json.loads(host.run("busctl --json=short get-property org.apfd /org/apfd org.apfd.Manager1 Swap").stdout))
+    assert [(d["Kind"], d["Synchronous"]) for d in devices] == [("zram", True)]
+
+
+def test_nothing_went_wrong(host, nl):
+    entries = [json.loads(line) for line in host.run("journalctl -u apfd -o json --no-pager").stdout.splitlines()]
+    assert [e["MESSAGE"] for e in entries if int(e["PRIORITY"]) <= 4 and e.get("_COMM") == "apfd"] == []
+    bad = ("BUG:", "WARNING:", "Oops", "Call Trace")
+    assert [line for line in host.dmesg().splitlines() if any(b in line for b in bad)] == []
