@@ -65,8 +65,8 @@ void cgroup_read(struct cgroup *c, struct cgroup_facts *ret);
  * cgroup_trigger: has the kernel tell when tasks of the group waited for memory
  * for @stall_usec within @window_usec: the descriptor returned, which stays the
  * group's, is then ready for EPOLLPRI, at most once for each window. Linux allows
- * that with CAP_SYS_RESOURCE and a writable hierarchy. -EOPNOTSUPP without PSI;
- * other errors of open(2) and write(2).
+ * that with CAP_SYS_RESOURCE, since 6.5 also without if the window is a multiple of
+ * two seconds. -EOPNOTSUPP without PSI; other errors of open(2) and write(2).
  */
 int cgroup_trigger(struct cgroup *c, unsigned int stall_usec, unsigned int window_usec);
 

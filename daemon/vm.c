@@ -638,6 +638,9 @@ static void watch_psi(struct vm *vm)
 	if (vm->psi_source || vm->psi_refused)
 		return;
 	r = cgroup_trigger(vm->cgroup, PSI_STALL_USEC, PSI_WINDOW_USEC);
+	/* Since Linux 6.5 anybody may have a window of this length. */
+	if (r == -EINVAL || r == -EPERM)
+		r = cgroup_trigger(vm->cgroup, 2 * PSI_STALL_USEC, 2 * PSI_WINDOW_USEC);
 	if (r >= 0)
 		r = sd_event_add_io(vm->manager->event, &vm->psi_source, r, EPOLLPRI, on_psi, vm);
 	if (r >= 0)
