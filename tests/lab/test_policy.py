@@ -35,7 +35,8 @@ def nl(host):
              "busctl --json=short --match=\"type='signal',path_namespace='/org/apfd'\" monitor")
     yield nl
     host.run("systemctl stop apf-monitor; rm /etc/apfd/apfd.conf.d/50-test.conf "
-             "/etc/systemd/system/apfd.service.d/50-test.conf; systemctl daemon-reload; systemctl stop apfd; rmmod apf_host", check=False, timeout=120)
+             "/etc/systemd/system/apfd.service.d/50-test.conf; systemctl daemon-reload; systemctl stop apfd; "
+             "rmmod apf_host", check=False, timeout=120)
 
 
 def plain(value):
