@@ -8,12 +8,10 @@
 #include <sys/stat.h>
 
 #include <uapi/apf_host.h>
+#include "swapdev.h"
 #include "util.h"
 
-enum {
-	LINE_MAX_BYTES = 256,
-	SWAPS_MAX = 32, /* MAX_SWAPFILES of the kernel */
-};
+enum { LINE_MAX_BYTES = 256 };
 
 /* Linux 5.13: 2f15d027c05f, before it a guest whose APIC is off loses wake-ups. */
 #define KERNEL_SAFE KERNEL(5, 13)
@@ -134,24 +132,26 @@ static void check_kernel(unsigned int kernel, const char *release, struct diagno
 	}
 }
 
-/* Is there a file of the module for the running kernel? */
-static bool module_installed(const struct doctor_host *h, const char *release)
+/* Is there a file of the module for the running kernel? -1: we are not shown its modules. */
+static int module_installed(const struct doctor_host *h, const char *release)
 {
 	_cleanup_fclose_ FILE *file = NULL;
 	char path[PATH_MAX], line[512];
 
 	if ((size_t)snprintf(path, sizeof(path), "%s/%s/modules.dep", h->modules_root, release) >=
 	    sizeof(path))
-		return false;
+		return -1;
 	file = fopen(path, "re");
-	while (file && fgets(line, sizeof(line), file)) {
+	if (!file)
+		return -1;
+	while (fgets(line, sizeof(line), file)) {
 		const char *end = strchr(line, ':');
 		const char *name = strstr(line, "/apf_host.ko");
 
 		if (end && name && name < end)
-			return true;
+			return 1;
 	}
-	return false;
+	return 0;
 }
 
 static void check_module(const struct doctor_host *h, const char *release, struct diagnosis *d)
@@ -161,12 +161,14 @@ static void check_module(const struct doctor_host *h, const char *release, struc
 	if (!exists(h->sys_root, "module/apf_host")) {
 		diag_add(d, CHECK_MODULE, DIAG_FAIL,
 			 "apf_host is not loaded: nothing is counted and no gate can be changed");
-		if (module_installed(h, release))
-			diag_remedy(d, "load it:\n  modprobe apf_host");
+		/* apfd's sandbox hides modules from it. */
+		if (module_installed(h, release) != 0)
+			diag_remedy(d, "load it (build it with DKMS first if it is not found):\n"
+				       "  modprobe apf_host");
 		else
 			diag_remedy(d, "it is not built for this kernel; build it with DKMS (the "
-				       "kernel's headers must be there) and load it:\n  dkms "
-				       "autoinstall\n  modprobe apf_host");
+				       "kernel's headers must be there) and load it:\n"
+				       "  dkms autoinstall\n  modprobe apf_host");
 		return;
 	}
 	if (h->module_version)
@@ -245,90 +247,28 @@ static void check_nested_guard(const struct doctor_host *h, struct diagnosis *d)
 
 /* ---- swap ---- */
 
-/**
- * struct swap_device
- * @name: as in /proc/swaps, cut
- * @memory: why it completes in the caller, NULL if it does not
- */
-struct swap_device {
-	char path[LINE_MAX_BYTES];
-	const char *memory;
-	int priority;
-};
-
-/* What is so fast that the kernel reads it in the faulting thread, always. */
-static const char *memory_kind(const struct doctor_host *h, const char *path, const char *type)
+/* Why a device completes in the thread that asks, which no APF can spare it. */
+static const char *memory_kind(const struct swapdev *dev)
 {
-	static const struct {
-		const char *prefix, *kind;
-	} table[] = {
-		{ "zram", "compressed memory (zram)" },
-		{ "pmem", "persistent memory" },
-		{ "ram", "a RAM disk" },
-	};
-	const char *name = strrchr(path, '/');
-	char line[LINE_MAX_BYTES];
-
-	name = name ? name + 1 : path;
-	if (!streq(type, "partition"))
-		return NULL;
-	for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-		size_t len = strlen(table[i].prefix);
-
-		if (strncmp(name, table[i].prefix, len) == 0 && name[len] >= '0' &&
-		    name[len] <= '9')
-			return table[i].kind;
-	}
-	/* Of a partition the queue is its disk's. */
-	if ((read_line(line, h->sys_root, "class/block/%s/queue/dax", name) >= 0 ||
-	     read_line(line, h->sys_root, "class/block/%s/../queue/dax", name) >= 0) &&
-	    is_yes(line))
-		return "persistent memory";
-	return NULL;
-}
-
-/* By priority, highest first. Returns how many, -errno if it cannot be read. */
-static int read_swaps(const struct doctor_host *h, struct swap_device devices[static SWAPS_MAX])
-{
-	_cleanup_fclose_ FILE *file = NULL;
-	char path[PATH_MAX], line[2 * LINE_MAX_BYTES];
-	int n = 0;
-
-	if ((size_t)snprintf(path, sizeof(path), "%s/swaps", h->proc_root) >= sizeof(path))
-		return -ENAMETOOLONG;
-	file = fopen(path, "re");
-	if (!file)
-		return -errno;
-	while (n < SWAPS_MAX && fgets(line, sizeof(line), file)) {
-		struct swap_device s = {};
-		char type[16];
-		int i;
-
-		/* The head line has no number there. */
-		if (sscanf(line, "%255s %15s %*u %*u %d", s.path, type, &s.priority) != 3)
-			continue;
-		s.memory = memory_kind(h, s.path, type);
-		for (i = n++; i > 0 && devices[i - 1].priority < s.priority; i--)
-			devices[i] = devices[i - 1];
-		devices[i] = s;
-	}
-	return n;
+	return dev->kind == SWAPDEV_ZRAM	    ? "compressed memory (zram)"
+	       : strncmp(dev->name, "pmem", 4) == 0 ? "persistent memory"
+						    : "a RAM disk";
 }
 
 static void check_swap(const struct doctor_host *h, struct diagnosis *d)
 {
-	struct swap_device devices[SWAPS_MAX];
+	_cleanup_free_ struct swapdevs *swap = calloc(1, sizeof(*swap));
+	const struct swapdev *disk = NULL, *memory = NULL;
 	char off[DIAG_REMEDY_MAX / 2] = "";
-	const char *disk = NULL, *memory = NULL;
 	size_t len = 0;
-	int n;
+	int r;
 
-	n = read_swaps(h, devices);
-	if (n < 0) {
-		diag_add(d, CHECK_SWAP, DIAG_UNKNOWN, "cannot be read: %s", strerror(-n));
+	r = swap ? swapdevs_read(swap, h->proc_root, h->sys_root) : -ENOMEM;
+	if (r < 0) {
+		diag_add(d, CHECK_SWAP, DIAG_UNKNOWN, "cannot be read: %s", strerror(-r));
 		return;
 	}
-	if (n == 0) {
+	if (swap->n == 0) {
 		diag_add(d, CHECK_SWAP, DIAG_WARN,
 			 "there is no swap: no anonymous memory of a guest ever leaves memory, and "
 			 "APF has next to nothing to do");
@@ -336,33 +276,35 @@ static void check_swap(const struct doctor_host *h, struct diagnosis *d)
 			       "  mkswap DEVICE\n  swapon DEVICE");
 		return;
 	}
-	for (int i = 0; i < n; i++) {
-		if (!devices[i].memory) {
-			disk = disk ?: devices[i].path;
+	for (size_t i = 0; i < swap->n; i++) {
+		const struct swapdev *dev = &swap->dev[i];
+
+		if (!dev->synchronous) {
+			disk = disk ?: dev;
 			continue;
 		}
-		memory = memory ?: devices[i].memory;
+		memory = memory ?: dev;
 		if (len < sizeof(off))
 			len += (size_t)snprintf(off + len, sizeof(off) - len, "\n  swapoff %s",
-						devices[i].path);
+						dev->path);
 	}
 	if (!memory) {
-		diag_add(d, CHECK_SWAP, DIAG_OK, "%s%s is read asynchronously", disk,
-			 n > 1 ? " (and what comes after it)" : "");
+		diag_add(d, CHECK_SWAP, DIAG_OK, "%s%s is read asynchronously", disk->path,
+			 swap->n > 1 ? ", as all others," : "");
 	} else if (!disk) {
 		diag_add(d, CHECK_SWAP, DIAG_FAIL,
 			 "all swap is in memory: %s is %s, which the vCPU reads itself; APF gains "
 			 "nothing there",
-			 devices[0].path, devices[0].memory);
+			 memory->path, memory_kind(memory));
 		diag_remedy(d,
 			    "put swap on a disk (DEVICE) and take the one in memory out of "
 			    "use:\n  mkswap DEVICE\n  swapon DEVICE%s",
 			    off);
 	} else {
 		diag_add(d, CHECK_SWAP, DIAG_WARN,
-			 "some swap is %s, which the vCPU reads itself; pages there gain nothing, "
-			 "those on %s do (%s is filled first)",
-			 memory, disk, devices[0].path);
+			 "some swap is in memory: %s is %s, which the vCPU reads itself; pages "
+			 "there gain nothing, those on %s do",
+			 memory->path, memory_kind(memory), disk->path);
 		diag_remedy(d, "take the one in memory out of use:%s", off);
 	}
 }

@@ -415,8 +415,8 @@ static void check_guest_apf(const struct doctor_vm *v, struct diagnosis *d)
 	} else if (n == v->n_vcpus) {
 		diag_add(d, CHECK_GUEST_APF, DIAG_FAIL,
 			 "the guest has not asked for APF: it still boots, is no Linux or one "
-			 "before 5.10, or was told no-kvmapf");
-		diag_remedy(d, "boot it with Linux 5.10 or newer, without no-kvmapf on its "
+			 "before 5.8, or was told no-kvmapf");
+		diag_remedy(d, "boot it with Linux 5.8 or newer, without no-kvmapf on its "
 			       "kernel's command line");
 	} else if (n > 0) {
 		diag_add(d, CHECK_GUEST_APF, DIAG_WARN,

@@ -16,12 +16,22 @@ static struct diagnosis d;
 /* A healthy host on Linux 6.12; tests break it. */
 static int setup(void **state)
 {
+	static const char *const devices[] = {
+		"sda2", "zram0", "zram1", "ramses", "ram3", "pmem0"
+	};
+
 	fixture_begin();
 	fixture_file("proc/sys/kernel/osrelease", "6.12.107+deb13-amd64\n");
 	fixture_file("proc/sys/vm/swappiness", "60\n");
 	fixture_file("proc/sys/vm/page-cluster", "3\n");
 	fixture_file("proc/swaps", "Filename\t\tType\t\tSize\tUsed\tPriority\n"
 				   "/dev/sda2 partition 1048572 0 -2\n");
+	for (size_t i = 0; i < ELEMENTSOF(devices); i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "sys/class/block/%s/stat", devices[i]);
+		fixture_file(name, "1 0 8 1 0 0 0 0 0 0 0\n");
+	}
 	fixture_file("sys/module/kvm_amd/parameters/nested", "1\n");
 	fixture_file("sys/module/apf_host/version", "0.1.0\n");
 	fixture_file("sys/module/apf_host/parameters/nested_guard", "Y\n");
@@ -131,13 +141,19 @@ static void test_module(void **state)
 
 	fixture_remove("sys/module/apf_host");
 	f = look(CHECK_MODULE, DIAG_FAIL, "not loaded");
-	assert_string_equal(f->remedy, "load it:\n  modprobe apf_host");
+	assert_non_null(strstr(f->remedy, ":\n  modprobe apf_host"));
+	assert_null(strstr(f->remedy, "dkms autoinstall"));
 
 	/* The name alone, as something another module needs, is not it. */
 	fixture_file("modules/6.12.107+deb13-amd64/modules.dep",
 		     "extra/other.ko: updates/apf_host.ko\nextra/my_apf_host.ko:\n");
 	f = look(CHECK_MODULE, DIAG_FAIL, "not loaded");
 	assert_non_null(strstr(f->remedy, "\n  dkms autoinstall\n  modprobe apf_host"));
+
+	/* Where modules are not to be seen, nothing is said of them. */
+	fixture_remove("modules");
+	f = look(CHECK_MODULE, DIAG_FAIL, "not loaded");
+	assert_null(strstr(f->remedy, "dkms autoinstall"));
 }
 
 static void test_nowait(void **state)
@@ -193,7 +209,8 @@ static void test_swap(void **state)
 	/* Whichever is filled first, one of both does good. */
 	fixture_file("proc/swaps", HEAD "/dev/sda2 partition 1048572 0 -2\n"
 					"/dev/zram0 partition 1048572 0 100\n");
-	f = look(CHECK_SWAP, DIAG_WARN, "those on /dev/sda2 do (/dev/zram0 is filled first)");
+	f = look(CHECK_SWAP, DIAG_WARN, "/dev/zram0 is compressed memory (zram)");
+	assert_non_null(strstr(f->fact, "those on /dev/sda2 do"));
 	assert_string_equal(f->remedy, "take the one in memory out of use:\n  swapoff /dev/zram0");
 
 	/* A file whose name is like a device's, and devices whose names begin alike. */
@@ -203,13 +220,7 @@ static void test_swap(void **state)
 	look(CHECK_SWAP, DIAG_OK, "/dev/ramses");
 	fixture_file("proc/swaps", HEAD "/dev/ram3 partition 1048572 0 -2\n");
 	look(CHECK_SWAP, DIAG_FAIL, "a RAM disk");
-
-	/* Persistent memory by name, and a partition of some by its queue. */
 	fixture_file("proc/swaps", HEAD "/dev/pmem0 partition 1048572 0 -2\n");
-	look(CHECK_SWAP, DIAG_FAIL, "persistent memory");
-	fixture_file("sys/class/block/fast1/partition", "1\n");
-	fixture_file("sys/class/block/queue/dax", "1\n");
-	fixture_file("proc/swaps", HEAD "/dev/fast1 partition 1048572 0 -2\n");
 	look(CHECK_SWAP, DIAG_FAIL, "persistent memory");
 #undef HEAD
 }
