@@ -22,7 +22,8 @@ enum {
 };
 
 #define TICK_MIN_USEC (1 * USEC_PER_SEC) /* listeners are promised no more than that */
-#define TICK_MAX_USEC (60 * USEC_PER_SEC)
+/* Looks further apart than five seconds are not one history to the policy. */
+#define TICK_MAX_USEC (4 * USEC_PER_SEC)
 
 /* The first that exists is the file; of drop-ins with the same name the first counts. */
 static const char *const folders[] = { "/etc/apfd", "/run/apfd", "/usr/lib/apfd" };
@@ -121,7 +122,7 @@ static const struct key daemon_keys[] = {
 	{ "LogLevel",	 offsetof(struct conf, log_level),   parse_level,
 	  "emerg, alert, crit, err, warning, notice, info or debug" },
 	{ "TickSec",	 offsetof(struct conf, tick_usec),   parse_tick,
-	  "a time from 1s to 1min" },
+	  "a time from 1s to 4s" },
 	{ "OnExit",	 offsetof(struct conf, on_exit),     parse_on_exit, "keep or restore" },
 	{ "ForeignVMs",	 offsetof(struct conf, foreign_vms), parse_bool, WANTED_BOOL },
 	{ "DryRun",	 offsetof(struct conf, dry_run),     parse_bool, WANTED_BOOL },

@@ -156,7 +156,7 @@ static void test_policy_keys(void **state)
 
 static void test_empty_value_is_the_default(void **state)
 {
-	assert_int_equal(load_text("[Daemon]\nLogLevel=err\nTickSec=5\nForeignVMs=yes\nLogLevel=\n"
+	assert_int_equal(load_text("[Daemon]\nLogLevel=err\nTickSec=3\nForeignVMs=yes\nLogLevel=\n"
 				   "TickSec=\nForeignVMs=\n"
 				   "[Policy]\nCoolDownSec=7\nCoolDownSec=\n"),
 			 0);
@@ -214,17 +214,17 @@ static void test_thresholds_that_contradict(void **state)
 
 static void test_drop_ins(void **state)
 {
-	put_text("/etc/apfd/apfd.conf", "[Daemon]\nTickSec=2\n");
+	put_text("/etc/apfd/apfd.conf", "[Daemon]\nTickSec=1.2\n");
 	put_text("/run/apfd/apfd.conf", "[Daemon]\nDryRun=yes\n");
-	put_text("/usr/lib/apfd/apfd.conf.d/10-a.conf", "[Daemon]\nTickSec=3\nLogLevel=err\n");
-	put_text("/usr/lib/apfd/apfd.conf.d/20-b.conf", "[Daemon]\nTickSec=4\n");
-	put_text("/run/apfd/apfd.conf.d/20-b.conf", "[Daemon]\nTickSec=5\n");
-	put_text("/etc/apfd/apfd.conf.d/15-c.conf", "[Daemon]\nTickSec=6\n");
-	put_text("/etc/apfd/apfd.conf.d/99-other.txt", "[Daemon]\nTickSec=7\n");
-	put_text("/etc/apfd/apfd.conf.d/.99-hidden.conf", "[Daemon]\nTickSec=8\n");
+	put_text("/usr/lib/apfd/apfd.conf.d/10-a.conf", "[Daemon]\nTickSec=1.3\nLogLevel=err\n");
+	put_text("/usr/lib/apfd/apfd.conf.d/20-b.conf", "[Daemon]\nTickSec=1.4\n");
+	put_text("/run/apfd/apfd.conf.d/20-b.conf", "[Daemon]\nTickSec=1.5\n");
+	put_text("/etc/apfd/apfd.conf.d/15-c.conf", "[Daemon]\nTickSec=1.6\n");
+	put_text("/etc/apfd/apfd.conf.d/99-other.txt", "[Daemon]\nTickSec=1.7\n");
+	put_text("/etc/apfd/apfd.conf.d/.99-hidden.conf", "[Daemon]\nTickSec=1.8\n");
 	assert_int_equal(load(), 0);
 	/* 20-b of /run hides that of /usr/lib; only one apfd.conf counts. */
-	assert_int_equal(c->tick_usec, 5 * USEC_PER_SEC);
+	assert_int_equal(c->tick_usec, 1500000);
 	assert_int_equal(c->log_level, LOG_ERR);
 	assert_false(c->dry_run);
 	assert_int_equal(c->n_files, 4);
@@ -272,7 +272,7 @@ static void test_one_file(void **state)
 {
 	struct conf_source source = { .root = root };
 
-	put_text("/etc/apfd/apfd.conf", "[Daemon]\nTickSec=9\n");
+	put_text("/etc/apfd/apfd.conf", "[Daemon]\nTickSec=2\n");
 	source.file = put_text("/mine", "[Daemon]\nDryRun=yes");
 	problems[0] = '\0';
 	assert_int_equal(conf_load(&source, on_problem, NULL, &c), 0);
