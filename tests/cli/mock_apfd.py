@@ -35,16 +35,8 @@ BUS_CONFIG = '''<busconfig>
 '''
 
 
-# Not in the interface descriptions yet.
-PENDING_PROPERTIES = {
-    MANAGER: {'ConfigFiles': 'as', 'ConfigError': 's', 'DryRun': 'b', 'Swap': 'aa{sv}'},
-    VM: {'Mode': 's', 'ModeSource': 's', 'VCPUModes': 'a{us}', 'Pressure': 'a{sd}', 'CGroup': 's',
-         'Manager': 's', 'Executable': 's'},
-}
-PENDING_METHODS = {
-    MANAGER: [('Reload', '', '')],
-    VM: [('SetMode', 'saub', ''), ('Explain', '', 'aa{sv}'), ('History', '', 'aa{sv}')],
-}
+# What an apfd from before the policy lacks.
+NEW_METHODS = ('Reload', 'SetMode', 'Explain', 'History', 'Diagnose')
 
 
 def interface_xml(name):
@@ -53,8 +45,7 @@ def interface_xml(name):
 
 
 def property_types(name):
-    return {**PENDING_PROPERTIES[name],
-            **{p.get('name'): p.get('type') for p in interface_xml(name).findall('property')}}
+    return {p.get('name'): p.get('type') for p in interface_xml(name).findall('property')}
 
 
 def methods(name):
@@ -63,9 +54,8 @@ def methods(name):
         return ''.join(a.get('type') for a in method.findall('arg')
                        if a.get('direction', 'in') == direction)
 
-    described = [(m.get('name'), signature(m, 'in'), signature(m, 'out'))
-                 for m in interface_xml(name).findall('method')]
-    return [*described, *(row for row in PENDING_METHODS[name] if row not in described)]
+    return [(m.get('name'), signature(m, 'in'), signature(m, 'out'))
+            for m in interface_xml(name).findall('method')]
 
 
 def typed(signature, value):
@@ -175,10 +165,9 @@ class MockApfd:
         codes = {'GetVCPUs': 'ret = ' + dicts_code(vcpus, VCPU_TYPES),
                  'Explain': 'ret = ' + dicts_code(explain, EXPLAIN_TYPES),
                  'History': 'ret = ' + dicts_code(history, HISTORY_TYPES)}
-        pending = [row[0] for row in PENDING_METHODS[VM]]
         rows = dbus.Array([(name, sig_in, sig_out, codes.get(name, ''))
                            for name, sig_in, sig_out in methods(VM)
-                           if not older or name not in pending], signature='(ssss)')
+                           if not older or name not in NEW_METHODS], signature='(ssss)')
         self.object('/org/apfd').AddObject(path, VM, typed_properties(VM, values, older), rows)
         for key in (values['Name'], values['UUID'], str(values['LibvirtID'])):
             self.paths[key] = path
