@@ -206,6 +206,48 @@ static void print_nowait(const struct out *o, const struct family *f, const stru
 	print_set(o, f, s, "state", values, o->data->host->nowait_swapin);
 }
 
+static void print_config_error(const struct out *o, const struct family *f, const struct subject *s)
+{
+	if (o->data->host->config_error)
+		print_count(o, f, s, NULL, o->data->host->config_error[0] != '\0');
+}
+
+static void print_dry_run(const struct out *o, const struct family *f, const struct subject *s)
+{
+	/* An apfd that has no configuration has no such mode either. */
+	if (o->data->host->config_error)
+		print_count(o, f, s, NULL, o->data->host->dry_run);
+}
+
+enum swap_figure { SWAP_SIZE, SWAP_USED, SWAP_READS, SWAP_LATENCY, SWAP_SYNCHRONOUS };
+
+static void print_swap(const struct out *o, const struct family *f, const struct subject *s)
+{
+	const struct swap_devices *swap = &o->data->host->swap;
+
+	for (size_t i = 0; i < swap->n; i++) {
+		const struct swap_device *d = &swap->all[i];
+		const uint64_t values[] = {
+			[SWAP_SIZE] = d->size_bytes,
+			[SWAP_USED] = d->used_bytes,
+			[SWAP_READS] = d->reads,
+			[SWAP_SYNCHRONOUS] = d->synchronous,
+		};
+		_cleanup_free_ char *device = label_new("device", d->path);
+		_cleanup_free_ char *kind = label_new("kind", d->kind);
+		_cleanup_free_ char *both = NULL;
+
+		if (!device || !kind || asprintf(&both, "%s,%s", device, kind) < 0)
+			return;
+		if (f->arg != SWAP_LATENCY) {
+			print_count(o, f, s, both, values[f->arg]);
+		} else if (d->reads > 0) {
+			print_head(o, f, "", s, both);
+			print_fraction(o, d->read_latency_usec, USEC_PER_SEC, 6);
+		}
+	}
+}
+
 /* ---- a VM, a vCPU ---- */
 
 static void print_watched(const struct out *o, const struct family *f, const struct subject *s)
@@ -329,6 +371,27 @@ static void print_guest(const struct out *o, const struct family *f, const struc
 	print_fraction(o, s->guest->figures[f->arg], 1000, 3);
 }
 
+static void print_mode(const struct out *o, const struct family *f, const struct subject *s)
+{
+	static const char *const values[] = { "auto", "on", "pv", "off", NULL };
+
+	if (s->vm->mode)
+		print_set(o, f, s, "mode", values, s->vm->mode);
+}
+
+/* Bytes, rates, shares; apfd says percent where Prometheus wants parts of one. */
+static void print_pressure(const struct out *o, const struct family *f, const struct subject *s)
+{
+	double value = s->vm->pressure.figures[f->arg];
+
+	if (!s->vm->pressure.known[f->arg])
+		return;
+	if (f->arg == PRESSURE_SOME_AVG10 || f->arg == PRESSURE_FULL_AVG10)
+		value /= 100;
+	print_head(o, f, "", s, NULL);
+	fprintf(o->file, "%.15g\n", value);
+}
+
 #define OF_BOTH (OF_VM | OF_VCPU)
 
 /* clang-format off */
@@ -349,6 +412,20 @@ static const struct family families[] = {
 	  "Running VMs." },
 	{ "vms_dropped", GAUGE, NULL, OF_HOST, print_vms_dropped, 0,
 	  "VMs that nothing is told of here, because there are more than wanted." },
+	{ "config_error", GAUGE, NULL, OF_HOST, print_config_error, 0,
+	  "Whether the configuration was wrong when it was read last." },
+	{ "dry_run", GAUGE, NULL, OF_HOST, print_dry_run, 0,
+	  "Whether apfd only says what it would do." },
+	{ "swap_size_bytes", GAUGE, "bytes", OF_HOST, print_swap, SWAP_SIZE,
+	  "Size of a swap device." },
+	{ "swap_used_bytes", GAUGE, "bytes", OF_HOST, print_swap, SWAP_USED,
+	  "Bytes of a swap device that are in use." },
+	{ "swap_reads", COUNTER, NULL, OF_HOST, print_swap, SWAP_READS,
+	  "Reads a swap device has completed." },
+	{ "swap_read_latency_seconds", GAUGE, "seconds", OF_HOST, print_swap, SWAP_LATENCY,
+	  "Mean time of a read in the last interval that had any." },
+	{ "swap_synchronous", GAUGE, NULL, OF_HOST, print_swap, SWAP_SYNCHRONOUS,
+	  "Whether reads complete in the caller, so that nothing can be asynchronous." },
 	{ "collect_seconds", GAUGE, "seconds", OF_HOST, print_collect, 0,
 	  "Time it took to ask apfd for these figures." },
 
@@ -400,6 +477,29 @@ static const struct family families[] = {
 	  "Events that could not be classified or timed." },
 	{ "bad_reports", COUNTER, NULL, OF_BOTH, print_counter, COUNTER_BAD_REPORTS,
 	  "Reports of the guest that made no sense." },
+
+	{ "mode", GAUGE, NULL, OF_VM, print_mode, 0,
+	  "1 for the mode that is asked for, 0 for the others." },
+	{ "memory_bytes", GAUGE, "bytes", OF_VM, print_pressure, PRESSURE_MEMORY_BYTES,
+	  "Memory of the VM's control group." },
+	{ "memory_swap_bytes", GAUGE, "bytes", OF_VM, print_pressure, PRESSURE_SWAP_BYTES,
+	  "Swap of the VM's control group." },
+	{ "memory_swapin_pages_per_second", GAUGE, NULL, OF_VM, print_pressure,
+	  PRESSURE_SWAP_IN_RATE,
+	  "Pages swapped in for the VM, as apfd's policy sees it." },
+	{ "memory_refaults_per_second", GAUGE, NULL, OF_VM, print_pressure, PRESSURE_REFAULT_RATE,
+	  "Pages that came back soon after they were taken." },
+	{ "memory_major_faults_per_second", GAUGE, NULL, OF_VM, print_pressure,
+	  PRESSURE_MAJOR_FAULT_RATE,
+	  "Major faults of the VM." },
+	{ "memory_pressure_some_ratio", GAUGE, "ratio", OF_VM, print_pressure, PRESSURE_SOME_AVG10,
+	  "Share of the last ten seconds in which some task of the VM waited for memory." },
+	{ "memory_pressure_full_ratio", GAUGE, "ratio", OF_VM, print_pressure, PRESSURE_FULL_AVG10,
+	  "Share of the last ten seconds in which all tasks of the VM waited for memory." },
+	{ "stall_ratio", GAUGE, "ratio", OF_VM, print_pressure, PRESSURE_STALL_RATIO,
+	  "Share of vCPU time spent in synchronous swap-ins, as apfd's policy sees it." },
+	{ "memory_pressure_trend", GAUGE, NULL, OF_VM, print_pressure, PRESSURE_TREND,
+	  "Change of the waiting, share of time per second." },
 
 	{ "paused_vcpus", GAUGE, NULL, OF_VM, print_paused, 0,
 	  "vCPUs whose gate is closed because the guest has emergency nodes in use." },

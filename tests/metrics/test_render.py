@@ -6,6 +6,8 @@ import pty
 import re
 import subprocess
 
+import pytest
+
 import facts
 from samples import one, parse_openmetrics, select
 
@@ -94,11 +96,56 @@ def test_facts_of_a_vm(run, apfd):
     assert states == {'off': 0, 'pv': 0, 'on': 0, 'mixed': 1, 'unknown': 0}
 
 
+PRESSURE = {
+    'MemoryBytes': ('memory_bytes', 1), 'SwapBytes': ('memory_swap_bytes', 1),
+    'SwapInRate': ('memory_swapin_pages_per_second', 1), 'RefaultRate': ('memory_refaults_per_second', 1),
+    'MajorFaultRate': ('memory_major_faults_per_second', 1),
+    'SomeAvg10': ('memory_pressure_some_ratio', 0.01), 'FullAvg10': ('memory_pressure_full_ratio', 0.01),
+    'StallRatio': ('stall_ratio', 1), 'Trend': ('memory_pressure_trend', 1),
+}
+
+
+def test_pressure(run, apfd):
+    samples, _ = metrics(run)
+    assert set(PRESSURE) | {'NewFigure'} == set(facts.WEB1['Pressure'])
+    for bus_name, (name, factor) in PRESSURE.items():
+        assert one(samples, f'apf_{name}', vm='web1') == \
+            pytest.approx(facts.WEB1['Pressure'][bus_name] * factor, rel=1e-12), bus_name
+
+
+def test_mode(run, apfd):
+    samples, _ = metrics(run)
+    assert one(samples, 'apf_mode', vm='web1', mode='auto') == 1
+    assert one(samples, 'apf_mode', vm='web2', mode='off') == 1
+    assert sum(select(samples, 'apf_mode')) == 2
+
+
+def test_swap_devices(run, apfd):
+    samples, _ = metrics(run)
+    for device in facts.HOST['Swap']:
+        labels = {'device': str(device['Path']), 'kind': str(device['Kind'])}
+        assert one(samples, 'apf_swap_size_bytes', **labels) == device['Size']
+        assert one(samples, 'apf_swap_used_bytes', **labels) == device['Used']
+        assert one(samples, 'apf_swap_reads_total', **labels) == device['Reads']
+        assert one(samples, 'apf_swap_synchronous', **labels) == device['Synchronous']
+        assert select(samples, 'apf_swap_read_latency_seconds', **labels) == \
+            ([device['ReadLatencyUSec'] / 1e6] if device['Reads'] else [])
+    assert one(samples, 'apf_dry_run') == 0
+    assert one(samples, 'apf_config_error') == 0
+
+
+def test_apfd_without_the_policy(run, older_apfd):
+    older_apfd.add_vm(facts.older(facts.WEB1), facts.WEB1_VCPUS, older=True)
+    samples, _ = metrics(run)
+    assert one(samples, 'apf_watched', vm='web1') == 1
+    assert not {'apf_mode', 'apf_dry_run', 'apf_swap_size_bytes', 'apf_stall_ratio'} & {name for name, _ in samples}
+
+
 def test_what_is_not_known_is_missing(run, apfd):
     """web2 is not watched and has no process: no counter of it is 0."""
     samples, _ = metrics(run)
     told = {name for name, labels in samples if ('vm', 'web2') in labels}
-    assert told == {'apf_watched', 'apf_gate_state'}
+    assert told == {'apf_watched', 'apf_gate_state', 'apf_mode'}
     assert one(samples, 'apf_gate_state', vm='web2', state='unknown') == 1
 
 
