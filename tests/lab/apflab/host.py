@@ -202,7 +202,7 @@ class Host:
                 "-o", f"UserKnownHostsFile={self.image.known_hosts}", "-o", "HostKeyAlias=lab",
                 "-o", "StrictHostKeyChecking=yes", "-o", "LogLevel=ERROR", *options]
 
-    def forward(self, port):
+    def forward_port(self, port):
         """A port on 127.0.0.1 of L0 that leads to @port on 127.0.0.1 of L1, through the shared ssh connection."""
         local = free_port()
         subprocess.run([str(a) for a in self._ssh("-O", "forward", "-L", f"127.0.0.1:{local}:127.0.0.1:{port}", "l1")],
