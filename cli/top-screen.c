@@ -331,12 +331,15 @@ static void draw_message(const struct top *top)
 	if (screen_rows() < 2)
 		return;
 	screen_row(screen_rows() - 2, false);
+	/* A question is answered first; what was done before says little now. */
+	if (top->away && !top->mode) {
+		screen_write(STYLE_WARN, "apfd is not running, waiting");
+		return;
+	}
 	if (top->message)
 		text = text_printable(top->message);
 	if (text)
 		screen_write(top->message_bad ? STYLE_WARN : STYLE_NONE, text);
-	else if (top->away)
-		screen_write(STYLE_WARN, "apfd is not running, waiting");
 }
 
 /* As many as fit; the first are those without which one is lost. */
