@@ -112,11 +112,74 @@ static void test_rows(void **state)
 				  "vm1    1  on\n");
 }
 
+/* The highest rank goes first, of equal ones the last. */
+static void test_droppable_in_order(void **state)
+{
+	static const struct table_column ranked[] = {
+		{ "A", .droppable = 1 }, { "B", .droppable = 2 }, { "C" },
+		{ "D", .droppable = 2 }, { "E", .droppable = 1 },
+	};
+	static const struct {
+		unsigned int columns;
+		const char *text;
+	} cases[] = {
+		{ 13, "A  B  C  D  E\n" }, { 12, "A  B  C  E\n" }, { 9, "A  C  E\n" },
+		{ 6, "A  C\n" },	   { 3, "C\n" },	   { 1, "C\n" },
+	};
+	_cleanup_(table_freep) struct table *table = table_new(ranked, ELEMENTSOF(ranked));
+
+	for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+		struct term term = { .columns = cases[i].columns };
+		char text[64];
+		FILE *file = fmemopen(text, sizeof(text), "w");
+
+		assert_int_equal(table_print(table, file, &term, 0), 0);
+		fclose(file);
+		assert_string_equal(text, cases[i].text);
+	}
+}
+
+/* A sink gets what a file gets, from the row wanted on, in widths of all rows. */
+static void write_text(void *userdata, enum style style, const char *text)
+{
+	fprintf(userdata, "[%s]", text);
+}
+
+static void write_blanks(void *userdata, size_t n)
+{
+	fprintf(userdata, "%zu", n);
+}
+
+static void write_end(void *userdata)
+{
+	fputc('|', userdata);
+}
+
+static void test_sink(void **state)
+{
+	static const struct table_sink sink = { write_text, write_blanks, write_end };
+	static const struct table_column two[] = { { "N", .right = true }, { "NAME" } };
+	_cleanup_(table_freep) struct table *table = table_new(two, ELEMENTSOF(two));
+	const struct term term = {};
+	char text[128];
+	FILE *file = fmemopen(text, sizeof(text), "w");
+
+	for (unsigned int i = 0; i < 4; i++) {
+		table_addf(table, "%u", i * 100);
+		table_add(table, "x");
+	}
+	assert_int_equal(table_write(table, &sink, file, &term, 0, 2, 1), 0);
+	fclose(file);
+	assert_string_equal(text, "2[N]2[NAME]|0[200]2[x]|");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_layout),
 		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_droppable_in_order),
+		cmocka_unit_test(test_sink),
 	};
 
 	setlocale(LC_CTYPE, "C.UTF-8");
