@@ -203,10 +203,9 @@ void screen_blanks(size_t n)
 		mvaddch((int)screen.row, (int)screen.column, ' ');
 }
 
-void screen_end_row(void)
+void screen_fill(void)
 {
-	if (screen.attributes != A_NORMAL)
-		screen_blanks(screen_columns());
+	screen_blanks(screen_columns());
 }
 
 void screen_show(void)

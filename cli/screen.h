@@ -59,8 +59,8 @@ void screen_row(size_t row, bool reverse);
 void screen_write(enum style style, const char *text);
 void screen_blanks(size_t n);
 
-/* Fills the row, so that a reversed one is reversed to its end. */
-void screen_end_row(void);
+/* Fills the row: it is reversed to its end, and covers what was there before. */
+void screen_fill(void);
 
 /* Shows the picture. */
 void screen_show(void);

@@ -27,6 +27,9 @@
 /* Lines that are no row: title, header, message, keys. */
 #define LINES_TAKEN 4
 
+/* Of a message; what a refusal has to say takes two of 80 columns. */
+#define MESSAGE_LINES_MAX 3
+
 /* A bar says nothing below the first, and needs no more than the second. */
 #define BAR_MIN 5
 #define BAR_MAX 60
@@ -244,7 +247,7 @@ static void draw_end(void *userdata)
 {
 	struct drawing *drawing = userdata;
 
-	screen_end_row();
+	screen_fill();
 	drawing->line++;
 	drawing->row += !drawing->header;
 	drawing->header = false;
@@ -324,6 +327,27 @@ static void draw_title(const struct top *top)
 	screen_write(STYLE_NONE, text);
 }
 
+/* Above the keys; a long one covers rows of the table until the next key. */
+static void draw_long(enum style style, const char *text)
+{
+	size_t columns = screen_columns();
+	size_t n = (text_columns(text) + columns - 1) / columns;
+
+	n = n < MESSAGE_LINES_MAX ? n : MESSAGE_LINES_MAX;
+	if (n + 3 > screen_rows())
+		n = 1;
+	for (size_t row = screen_rows() - 1 - n; n > 0 && *text; n--, row++) {
+		_cleanup_free_ char *line = text_fit(text, columns, "");
+
+		if (!line || line[0] == '\0')
+			return;
+		screen_row(row, false);
+		screen_write(style, line);
+		screen_fill();
+		text += strlen(line);
+	}
+}
+
 static void draw_message(const struct top *top)
 {
 	_cleanup_free_ char *text = NULL;
@@ -339,7 +363,7 @@ static void draw_message(const struct top *top)
 	if (top->message)
 		text = text_printable(top->message);
 	if (text)
-		screen_write(top->message_bad ? STYLE_WARN : STYLE_NONE, text);
+		draw_long(top->message_bad ? STYLE_WARN : STYLE_NONE, text);
 }
 
 /* As many as fit; the first are those without which one is lost. */
@@ -620,10 +644,14 @@ static int chosen_vcpu(const struct top *top)
 
 static int on_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
 {
+	const sd_bus_error *error = sd_bus_message_get_error(m);
 	struct top *top = userdata;
 
 	top->change_slot = sd_bus_slot_unref(top->change_slot);
-	if (is_answer(top, m, chosen_name(top)))
+	/* There is no place for polkit's question here, but there is elsewhere. */
+	if (error && sd_bus_error_has_name(error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
+		say(top, true, "not allowed without a password; 'apfctl set' asks for it");
+	else if (is_answer(top, m, chosen_name(top)))
 		say(top, false, "done");
 	else if (top->away)
 		say(top, true, "apfd is not running, nothing was changed");

@@ -277,7 +277,14 @@ def test_a_refusal_is_shown_and_it_goes_on(terminal, three):
     top = terminal('--interval=0.2')
     chosen(top, 'vm1')
     top.keys('d', 'y')
-    top.wait_for('^top vm1: a password is needed; run it as root')
+    top.wait_for("^not allowed without a password; 'apfctl set' asks for it$")
+    # A long one takes more lines, until the next key.
+    three.fail(path, VM, 'SetState', 'org.apfd.Error.Failed', 10 * 'words and ' + 'the end')
+    top.keys('d', 'y')
+    top.wait(lambda text: "the end; see 'journalctl -u apfd'" in text.replace('\n', '') and
+             text.split('\n')[-4].startswith('top vm1: words'), 'the whole message')
+    top.keys('Up')
+    top.wait(lambda text: 'words' not in text, 'its end')
     chosen(top, 'vm1')
     top.keys('W')
     in_order(top, 'vm3', 'vm2', 'vm1')
