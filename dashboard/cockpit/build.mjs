@@ -8,6 +8,7 @@ import { createRequire } from "node:module";
 import fs from "node:fs";
 import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import zlib from "node:zlib";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const root = path.resolve(here, "../..");
@@ -49,5 +50,11 @@ await esbuild.build({
 	plugins: [assets],
 	logLevel: "warning",
 });
+/* Cockpit serves them as they are: a tenth of the bytes for the same text. */
+for (const name of ["index.js", "index.css"]) {
+	const file = path.join(out, name);
+	fs.writeFileSync(`${file}.gz`, zlib.gzipSync(fs.readFileSync(file), { level: 9 }));
+	fs.rmSync(file);
+}
 for (const name of ["index.html", "manifest.json"])
 	fs.copyFileSync(path.join(here, "src", name), path.join(out, name));

@@ -94,7 +94,7 @@ class Browser:
         """Clicks the first match as soon as it is there and takes clicks."""
         def clicked():
             found = self.find(css)
-            if not found or not found[0].is_enabled():
+            if not found or not found[0].is_enabled() or not found[0].is_displayed():
                 return False
             self.js("arguments[0].scrollIntoView({block: 'center'})", found[0])
             found[0].click()

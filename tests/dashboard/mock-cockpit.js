@@ -4,7 +4,7 @@
  * to bring about on a host (a hundred VMs, an emergency pool in use). It is a mock and proves
  * nothing about cockpit or apfd: tests/lab/test_cockpit.py has the real ones.
  *
- * The address says what there is: ?vms=3&module=absent&apfd=missing&refuse=1&old=1&quiet=1
+ * The address says what there is: ?vms=3&module=absent&apfd=missing&refuse=1&old=1&quiet=1&slow=1&still=1
  */
 (() => {
 	const want = new URLSearchParams(window.location.search);
@@ -97,7 +97,7 @@
 				addEventListener: (event, handler) => { handlers[event] = handler; },
 				subscribe: (match, handler) => client.subscribed.push([match, handler]),
 				call: async (path, iface, method, args) => {
-					await new Promise(done => setTimeout(done, 20));
+					await new Promise(done => setTimeout(done, want.get("slow") && method.startsWith("Set") ? 1500 : 20));
 					return answer(path, iface, method, args);
 				},
 				close: () => clients.delete(client),

@@ -5,6 +5,7 @@ The real cockpit and apfd are in tests/lab/test_cockpit.py.
 """
 
 import functools
+import gzip
 import http.server
 import json
 import os
@@ -38,7 +39,12 @@ def dist():
 def site(dist, tmp_path_factory):
     """The page where cockpit has it, beside a cockpit.js that is a mock."""
     top = tmp_path_factory.mktemp("site")
-    shutil.copytree(dist, top / "apf")
+    (top / "apf").mkdir()
+    for path in dist.iterdir():
+        if path.suffix == ".gz":
+            (top / "apf" / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
+        else:
+            shutil.copy(path, top / "apf")
     (top / "base1").mkdir()
     shutil.copy(HERE / "mock-cockpit.js", top / "base1/cockpit.js")
 
@@ -97,15 +103,15 @@ def test_versions_are_pinned():
 
 def test_bundle_is_whole(dist):
     """Everything it needs is in it or in every cockpit; nothing comes from elsewhere."""
-    assert sorted(p.name for p in dist.iterdir()) == ["index.css", "index.html", "index.js", "manifest.json"]
+    assert sorted(p.name for p in dist.iterdir()) == ["index.css.gz", "index.html", "index.js.gz", "manifest.json"]
     manifest = json.loads((dist / "manifest.json").read_text())
     assert manifest["menu"]["index"]["label"]
     html = (dist / "index.html").read_text()
     assert sorted(re.findall(r'(?:src|href)="([^"]+)"', html)) == ["../base1/cockpit.js", "index.css", "index.js"]
     assert "<script>" not in html and "style=" not in html, "cockpit's policy forbids what is inline"
-    urls = set(re.findall(r"url\(\"?([^)\"]+)", (dist / "index.css").read_text()))
+    urls = set(re.findall(r"url\(\"?([^)\"]+)", gzip.decompress((dist / "index.css.gz").read_bytes()).decode()))
     assert [u for u in urls if not u.startswith(("data:", "../../static/fonts/"))] == []
-    assert (dist / "index.js").stat().st_size < 700_000
+    assert sum(p.stat().st_size for p in dist.iterdir()) < 400_000
 
 
 def test_install(dist, tmp_path):
@@ -142,6 +148,18 @@ def test_switch(page):
     assert [c[2:] for c in call] == [["off", [], False]]
     assert b.wait(lambda: b.js("return document.getElementById('apf-said').textContent"), "the announcement") == \
         "web-1 is now set to off"
+
+
+def test_switch_keeps_the_focus(page):
+    b = page("vms=1&slow=1")
+    b.wait(row(b, "web-1"), "the table")
+    b.js("document.querySelector(arguments[0]).focus()", row(b, "web-1", "[id$='-off']"))
+    b.keys(Keys.SPACE)
+    b.wait(row(b, "web-1", '[aria-busy="true"]'), "the switch to be under way")
+    b.keys(Keys.SPACE)
+    b.wait(row(b, "web-1") + '[data-mode="off"]', "the new mode")
+    assert b.focused().text == "off"
+    assert len([c for c in b.js("return world.calls") if c[1] == "SetMode"]) == 1
 
 
 def test_older_apfd(page):

@@ -128,7 +128,7 @@ function Host({ apfd, host }) {
 
 /* Is there room for the table and the details beside each other? */
 function useWide() {
-	const query = window.matchMedia("(min-width: 1300px)");
+	const query = window.matchMedia("(min-width: 1100px)");
 	return useSyncExternalStore(listener => {
 		query.addEventListener("change", listener);
 		return () => query.removeEventListener("change", listener);

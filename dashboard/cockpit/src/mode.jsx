@@ -20,15 +20,16 @@ export function Gate({ state }) {
 export function ModeSwitch({ vm, pending, onSet }) {
 	const modes = MODES.filter(([mode]) => mode !== "auto" || "Mode" in vm);
 	/* A setting can be kept for a VM that is not watched yet, a gate cannot be changed. */
-	const disabled = pending !== undefined || (!vm.Watched && !("Mode" in vm));
+	const disabled = !vm.Watched && !("Mode" in vm);
 	const chosen = pending ?? modeOf(vm);
 
 	return (
-		<ToggleGroup isCompact aria-label={`Asynchronous page faults of ${vm.Name}`}>
+		<ToggleGroup isCompact aria-label={`Asynchronous page faults of ${vm.Name}`} aria-busy={pending !== undefined}>
 			{modes.map(([mode, title]) =>
 				<ToggleGroupItem key={mode} text={mode} title={title} buttonId={`apf-${vm.UUID}-${mode}`}
 					isSelected={chosen === mode} isDisabled={disabled}
-					onChange={() => chosen !== mode && onSet(vm, mode)} />)}
+					/* not disabled meanwhile: that would take the focus away from who pressed it */
+					onChange={() => pending === undefined && chosen !== mode && onSet(vm, mode)} />)}
 		</ToggleGroup>
 	);
 }
