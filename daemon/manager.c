@@ -101,7 +101,7 @@ static void read_module(struct manager *m)
 {
 	_cleanup_free_ struct genl_vcpu *vcpus = NULL;
 	uint64_t now_usec;
-	struct vm *vm;
+	struct vm *vm, *last = NULL;
 	int n;
 
 	n = manager_dump_vcpus(m, 0, &vcpus);
@@ -117,10 +117,14 @@ static void read_module(struct manager *m)
 	for (int i = 0, end; i < n; i = end) {
 		for (end = i + 1; end < n && vcpus[end].vm_id == vcpus[i].vm_id; end++)
 			;
-		vm = manager_find_by_module_id(m, vcpus[i].vm_id);
+		/* As a rule the module has them in our order: the next is the one behind the last. */
+		vm = last ? TAILQ_NEXT(last, list) : TAILQ_FIRST(&m->vms);
+		if (!vm || vm->module_id != vcpus[i].vm_id)
+			vm = manager_find_by_module_id(m, vcpus[i].vm_id);
 		/* Watched by request of somebody else, or of a VM that libvirt forgot. */
 		if (!vm)
 			continue;
+		last = vm;
 		if (vm_update_vcpus(vm, vcpus + i, (size_t)(end - i), now_usec) < 0)
 			log_oom();
 	}
