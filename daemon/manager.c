@@ -117,7 +117,7 @@ static void read_module(struct manager *m)
 	for (int i = 0, end; i < n; i = end) {
 		for (end = i + 1; end < n && vcpus[end].vm_id == vcpus[i].vm_id; end++)
 			;
-		/* As a rule the module has them in our order: the next is the one behind the last. */
+		/* As a rule the module has them in our order: next is the one behind the last. */
 		vm = last ? TAILQ_NEXT(last, list) : TAILQ_FIRST(&m->vms);
 		if (!vm || vm->module_id != vcpus[i].vm_id)
 			vm = manager_find_by_module_id(m, vcpus[i].vm_id);
