@@ -136,6 +136,8 @@ def guest(host, nl):
         g = Watched(host, vm)
         g.wait_props("apfd to watch the VM",
                      lambda p: p["Watched"] and p["GuestModule"] == "present")
+        # The pause is the module's; in mode auto apfd would close the gate as well.
+        host.run("apfctl enable reports")
         yield g
 
 
