@@ -113,26 +113,6 @@ int genl_parse_info(struct nlmsghdr *hdr, struct genl_info *ret)
 	return 0;
 }
 
-int genl_parse_vm(struct nlmsghdr *hdr, struct genl_vm *ret)
-{
-	struct nlattr *a[APF_A_MAX + 1];
-	int r;
-
-	r = parse(hdr, a);
-	if (r < 0)
-		return r;
-	ret->id = get_u32(a[APF_A_VM_ID]);
-	if (ret->id == 0)
-		return -EBADMSG;
-	r = get_state(a[APF_A_STATE], &ret->state);
-	if (r < 0)
-		return r;
-	ret->pid = (pid_t)get_u32(a[APF_A_PID]);
-	ret->n_vcpus = get_u32(a[APF_A_VCPU_COUNT]);
-	ret->age_msec = a[APF_A_AGE_MSEC] ? nla_get_u64(a[APF_A_AGE_MSEC]) : 0;
-	return 0;
-}
-
 static int parse_stats(struct nlattr *nest, uint64_t counters[static APF_STAT_MAX + 1])
 {
 	struct nla_policy stat_policy[APF_STAT_MAX + 1] = {};
@@ -145,6 +125,28 @@ static int parse_stats(struct nlattr *nest, uint64_t counters[static APF_STAT_MA
 	for (int i = APF_STAT_PAD + 1; i <= APF_STAT_MAX; i++)
 		counters[i] = a[i] ? nla_get_u64(a[i]) : 0;
 	return 0;
+}
+
+int genl_parse_vm(struct nlmsghdr *hdr, struct genl_vm *ret)
+{
+	struct nlattr *a[APF_A_MAX + 1];
+	int r;
+
+	r = parse(hdr, a);
+	if (r < 0)
+		return r;
+	memset(ret, 0, sizeof(*ret));
+	ret->id = get_u32(a[APF_A_VM_ID]);
+	if (ret->id == 0)
+		return -EBADMSG;
+	r = get_state(a[APF_A_STATE], &ret->state);
+	if (r < 0)
+		return r;
+	ret->pid = (pid_t)get_u32(a[APF_A_PID]);
+	ret->n_vcpus = get_u32(a[APF_A_VCPU_COUNT]);
+	ret->age_msec = a[APF_A_AGE_MSEC] ? nla_get_u64(a[APF_A_AGE_MSEC]) : 0;
+	ret->has_counters = a[APF_A_STATS];
+	return a[APF_A_STATS] ? parse_stats(a[APF_A_STATS], ret->counters) : 0;
 }
 
 /* Without @nest there is no report. What makes no sense the module has left out already. */

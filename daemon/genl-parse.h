@@ -34,13 +34,19 @@ struct genl_info {
 	uint64_t probe_misses;
 };
 
-/* struct genl_vm - one entry of VM_GET, or the answer to VM_ADD */
+/**
+ * struct genl_vm - one entry of VM_GET, or the answer to VM_ADD
+ * @has_counters: the answer to VM_ADD may have none
+ * @counters: by &enum apf_stat, sums over all vCPUs
+ */
 struct genl_vm {
 	uint32_t id;
 	pid_t pid;
 	enum apf_state state;
 	uint32_t n_vcpus;
 	uint64_t age_msec;
+	bool has_counters;
+	uint64_t counters[APF_STAT_MAX + 1];
 };
 
 /**

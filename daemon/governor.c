@@ -377,8 +377,7 @@ static void run(struct vm *vm, bool *todo, bool *decided, uint32_t *indices, uin
 		level_vm(vm);
 }
 
-/* Nothing moves and every gate is as wanted: what most VMs are most of the time. */
-static bool is_quiet(const struct vm *vm)
+bool governor_is_quiet(const struct vm *vm)
 {
 	const struct governor *g = &vm->governor;
 
@@ -399,7 +398,7 @@ void governor_run(struct vm *vm, uint64_t now_usec)
 	if (!vm->module_id || g->n_vcpus == 0 || g->n_vcpus != vm->n_vcpus)
 		return;
 	/* A mode that is not known yet may be any. */
-	if (!vm->settings.known || is_quiet(vm)) {
+	if (!vm->settings.known || governor_is_quiet(vm)) {
 		g->rising = false;
 		return;
 	}

@@ -87,6 +87,12 @@ void governor_found(struct vm *vm, enum apf_state state, const uint32_t *indices
 /* governor_run: decides, tells and carries out. The VM may be unwatched after it. */
 void governor_run(struct vm *vm, uint64_t now_usec);
 
+/*
+ * governor_is_quiet: nothing moves and every gate is as wanted, which is so for
+ * most VMs most of the time: governor_run() would do nothing.
+ */
+bool governor_is_quiet(const struct vm *vm);
+
 /* governor_is_waiting: there is a closed gate that pressure would open. */
 bool governor_is_waiting(const struct vm *vm);
 

@@ -97,37 +97,123 @@ int manager_dump_vcpus(struct manager *m, uint32_t module_id, struct genl_vcpu *
 	return n;
 }
 
-static void read_module(struct manager *m)
+/* The VM of a record: in a listing most often the one after @last. */
+static struct vm *find_next(struct manager *m, struct vm *last, uint32_t module_id)
+{
+	struct vm *next = last ? TAILQ_NEXT(last, list) : TAILQ_FIRST(&m->vms);
+
+	if (next && next->module_id == module_id)
+		return next;
+	return manager_find_by_module_id(m, module_id);
+}
+
+static void take_vcpus(struct manager *m, const struct genl_vcpu *vcpus, int n)
+{
+	uint64_t now_usec = clock_usec(CLOCK_MONOTONIC);
+	struct vm *vm = NULL;
+
+	for (int i = 0, end; i < n; i = end) {
+		struct vm *found;
+
+		for (end = i + 1; end < n && vcpus[end].vm_id == vcpus[i].vm_id; end++)
+			;
+		found = find_next(m, vm, vcpus[i].vm_id);
+		/* Watched by request of somebody else, or of a VM that libvirt forgot. */
+		if (!found)
+			continue;
+		vm = found;
+		if (vm_update_vcpus(vm, vcpus + i, (size_t)(end - i), now_usec) < 0)
+			log_oom();
+	}
+}
+
+/*
+ * Marks the VMs whose vCPUs are to be read: those whose sums have moved, or that
+ * something else is up with, and some of the others in turn. Returns how many
+ * vCPUs these have, -errno.
+ */
+static int mark_news(struct manager *m, size_t *ret_all)
+{
+	_cleanup_free_ struct genl_vm *vms = NULL;
+	unsigned int turn = m->round;
+	struct vm *vm = NULL;
+	int n, due = 0;
+
+	n = apfd_genl_vm_dump(m->genl, &vms);
+	if (n < 0)
+		return n;
+	*ret_all = 0;
+	for (int i = 0; i < n; i++) {
+		struct vm *found = find_next(m, vm, vms[i].id);
+
+		if (!found)
+			continue;
+		vm = found;
+		*ret_all += vms[i].n_vcpus;
+		vm->due = vm_has_news(vm, &vms[i]) || turn++ % QUIET_TICKS == 0;
+		if (vm->due)
+			due += (int)vms[i].n_vcpus;
+	}
+	return due;
+}
+
+/* Of each VM that is due alone. */
+static int read_due(struct manager *m)
+{
+	struct vm *vm;
+
+	TAILQ_FOREACH(vm, &m->vms, list) {
+		_cleanup_free_ struct genl_vcpu *vcpus = NULL;
+		int n;
+
+		if (!vm->module_id || !vm->due)
+			continue;
+		n = manager_dump_vcpus(m, vm->module_id, &vcpus);
+		/* Destroyed since the listing; its own event tells of that. */
+		if (n == -ENOENT)
+			continue;
+		if (n < 0)
+			return n;
+		take_vcpus(m, vcpus, n);
+	}
+	return 0;
+}
+
+static int read_all(struct manager *m)
 {
 	_cleanup_free_ struct genl_vcpu *vcpus = NULL;
-	uint64_t now_usec;
-	struct vm *vm, *last = NULL;
 	int n;
 
 	n = manager_dump_vcpus(m, 0, &vcpus);
-	if (n < 0) {
-		log_errno(m->dump_failed ? LOG_DEBUG : LOG_WARNING, n,
+	if (n >= 0)
+		take_vcpus(m, vcpus, n);
+	return n;
+}
+
+static void read_module(struct manager *m)
+{
+	uint64_t now_usec;
+	struct vm *vm;
+	size_t all;
+	int r;
+
+	TAILQ_FOREACH(vm, &m->vms, list)
+		vm->due = false;
+	r = mark_news(m, &all);
+	/* One long answer is cheaper than many short ones, if it is not much longer. */
+	if (r > 0)
+		r = (size_t)r > all / 2 ? read_all(m) : read_due(m);
+	if (r < 0) {
+		log_errno(m->dump_failed ? LOG_DEBUG : LOG_WARNING, r,
 			  "Cannot read the counters of apf_host, trying again every second");
 		m->dump_failed = true;
 		return;
 	}
 	m->dump_failed = false;
 	now_usec = clock_usec(CLOCK_MONOTONIC);
-
-	for (int i = 0, end; i < n; i = end) {
-		for (end = i + 1; end < n && vcpus[end].vm_id == vcpus[i].vm_id; end++)
-			;
-		/* As a rule the module has them in our order: next is the one behind the last. */
-		vm = last ? TAILQ_NEXT(last, list) : TAILQ_FIRST(&m->vms);
-		if (!vm || vm->module_id != vcpus[i].vm_id)
-			vm = manager_find_by_module_id(m, vcpus[i].vm_id);
-		/* Watched by request of somebody else, or of a VM that libvirt forgot. */
-		if (!vm)
-			continue;
-		last = vm;
-		if (vm_update_vcpus(vm, vcpus + i, (size_t)(end - i), now_usec) < 0)
-			log_oom();
-	}
+	TAILQ_FOREACH(vm, &m->vms, list)
+		if (vm->module_id && !vm->due)
+			vm_has_no_news(vm, now_usec);
 }
 
 static void on_presence(bool present, void *userdata)
@@ -209,7 +295,7 @@ static void on_module_lost(void *userdata)
 		vm->gate = known[i].state;
 	}
 	/* The gates of single vCPUs. */
-	read_module(m);
+	(void)read_all(m);
 }
 
 static const struct apfd_genl_ops genl_ops = {

@@ -506,6 +506,36 @@ int vm_update_vcpus(struct vm *vm, const struct genl_vcpu *vcpus, size_t n, uint
 	return r;
 }
 
+bool vm_has_news(struct vm *vm, const struct genl_vm *listed)
+{
+	const struct stats_figures *f = &vm->view.figures;
+	bool moved =
+		!listed->has_counters || memcmp(vm->sums, listed->counters, sizeof(vm->sums)) != 0;
+
+	memcpy(vm->sums, listed->counters, sizeof(vm->sums));
+	/* A gate that changed was told of; here is what was missed. */
+	if (listed->state != vm->gate) {
+		vm->gate = listed->state;
+		update_state(vm);
+		return true;
+	}
+	if (moved || !vm->have_sample || listed->n_vcpus != vm->n_vcpus)
+		return true;
+	/* Rates that were not zero have to become it. */
+	if (f->async_rate > 0 || f->sync_rate > 0 || !governor_is_quiet(vm))
+		return true;
+	/* Reports change without counters while tasks of the guest wait. */
+	return vm->view.outstanding > 0 || vm->view.guest[APF_GUEST_A_SLEEPERS] > 0 ||
+	       vm->view.guest[APF_GUEST_A_POOL_IN_USE] > 0;
+}
+
+void vm_has_no_news(struct vm *vm, uint64_t now_usec)
+{
+	/* Where the next interval begins. */
+	vm->view.totals.at_usec = now_usec;
+	vm->waiting = 0;
+}
+
 int vm_read_vcpus(struct vm *vm)
 {
 	_cleanup_free_ struct genl_vcpu *vcpus = NULL;

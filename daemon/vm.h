@@ -105,6 +105,8 @@ struct vm_view {
  * @psi_refused: the kernel does not allow that
  * @pressure: earlier readings of its files
  * @waiting: share of the last interval in which pages were waited for
+ * @sums: counters of the module's last listing
+ * @due: its vCPUs are read with this tick
  * @active: something was swapped in lately: its files are worth reading
  * @governor: what is decided for its vCPUs
  * @guest_warnings: events of the guest that are bad news, in the log
@@ -141,6 +143,8 @@ struct vm {
 	bool psi_refused;
 	struct pressure pressure;
 	double waiting;
+	uint64_t sums[APF_STAT_MAX + 1];
+	bool due;
 	bool active;
 	struct vm_view view;
 	struct vm_view published;
@@ -171,6 +175,15 @@ void vm_unwatch(struct vm *vm, const char *why);
  * (CLOCK_MONOTONIC); @vcpus is sorted by index. 0 or -ENOMEM.
  */
 int vm_update_vcpus(struct vm *vm, const struct genl_vcpu *vcpus, size_t n, uint64_t at_usec);
+
+/*
+ * vm_has_news: whether there can be anything new about single vCPUs, by a record
+ * of the module's listing of VMs, which is taken over.
+ */
+bool vm_has_news(struct vm *vm, const struct genl_vm *listed);
+
+/* vm_has_no_news: it had none up to @now_usec, so its last interval was without swap-ins. */
+void vm_has_no_news(struct vm *vm, uint64_t now_usec);
 
 /* vm_read_vcpus: asks the module for this VM alone, now. 0 or -errno. */
 int vm_read_vcpus(struct vm *vm);

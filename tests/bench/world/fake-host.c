@@ -39,6 +39,8 @@ static struct {
 	uint32_t port;
 	struct timespec start;
 	unsigned int n_added;
+	uint8_t *gate;	/* of each VM */
+	uint8_t *state; /* of each vCPU, VM by VM */
 	char out[DUMP_BYTES + 4096];
 	size_t out_bytes;
 } host;
@@ -150,20 +152,29 @@ static uint64_t stat_of(int stat, uint64_t n)
 	}
 }
 
+static bool is_active(uint32_t vm)
+{
+	return vm * host.active / 100 != (vm - 1) * host.active / 100;
+}
+
+static uint64_t swapins(uint32_t vm, uint32_t index)
+{
+	return is_active(vm) ? age_msec() / 10 + index : 100;
+}
+
 /* A vCPU of a VM that swaps: a hundred swap-ins a second, one in ten synchronous. */
 static void put_vcpu(const struct nlmsghdr *req, uint32_t vm, uint32_t index)
 {
 	struct nl_msg *m = reply_to(req, FAMILY, APF_CMD_VCPU_GET, NLM_F_MULTI);
-	bool active = vm * host.active / 100 != (vm - 1) * host.active / 100;
-	uint64_t n = active ? age_msec() / 10 + index : 100;
+	uint64_t n = swapins(vm, index);
 	uint64_t hist[APF_HIST_BUCKETS] = {};
 	struct nlattr *nest;
 
 	nla_put_u32(m, APF_A_VM_ID, vm);
 	nla_put_u32(m, APF_A_VCPU_INDEX, index);
 	nla_put_u32(m, APF_A_VCPU_ID, index);
-	nla_put_u32(m, APF_A_STATE, APF_STATE_ON);
-	nla_put_u32(m, APF_A_OUTSTANDING, active ? (uint32_t)(n % 4) : 0);
+	nla_put_u32(m, APF_A_STATE, host.state[(vm - 1) * host.vcpus + index]);
+	nla_put_u32(m, APF_A_OUTSTANDING, is_active(vm) ? (uint32_t)(n % 4) : 0);
 	nla_put_u32(m, APF_A_GUEST_APF, APF_GUEST_APF_USER);
 	nla_put_u8(m, APF_A_PAUSED, 0);
 	nest = nla_nest_start(m, APF_A_STATS);
@@ -192,12 +203,48 @@ static void put_vcpu(const struct nlmsghdr *req, uint32_t vm, uint32_t index)
 static void put_vm(const struct nlmsghdr *req, uint32_t vm, uint8_t cmd, int flags)
 {
 	struct nl_msg *m = reply_to(req, FAMILY, cmd, flags);
+	struct nlattr *nest;
 
 	nla_put_u32(m, APF_A_VM_ID, vm);
-	nla_put_u32(m, APF_A_STATE, APF_STATE_ON);
+	nla_put_u32(m, APF_A_STATE, host.gate[vm - 1]);
 	nla_put_u32(m, APF_A_VCPU_COUNT, host.vcpus);
 	nla_put_u64(m, APF_A_AGE_MSEC, age_msec());
+	nest = nla_nest_start(m, APF_A_STATS);
+	for (int i = APF_STAT_PAD + 1; i <= APF_STAT_MAX; i++) {
+		uint64_t sum = 0;
+
+		for (uint32_t k = 0; k < host.vcpus; k++)
+			sum += stat_of(i, swapins(vm, k));
+		nla_put_u64(m, i, sum);
+	}
+	nla_nest_end(m, nest);
 	add(m, req->nlmsg_pid);
+}
+
+/* Gates stay as they are set, or the daemon would set them for ever. */
+static int set_state(struct nlmsghdr *req, struct nlattr **a)
+{
+	uint32_t vm = a[APF_A_VM_ID] ? nla_get_u32(a[APF_A_VM_ID]) : 0;
+	uint8_t state = a[APF_A_STATE] ? (uint8_t)nla_get_u32(a[APF_A_STATE]) : APF_STATE_ON;
+	bool some = genlmsg_hdr(req)->cmd == APF_CMD_VCPU_SET;
+	uint8_t *vcpus = host.state + (size_t)(vm - 1) * host.vcpus;
+	struct nlattr *attr;
+	int rest;
+
+	if (vm == 0 || vm > host.n_added)
+		return -ENOENT;
+	if (!some) {
+		host.gate[vm - 1] = state;
+		memset(vcpus, state, host.vcpus);
+		return 0;
+	}
+	nlmsg_for_each_attr(attr, req, GENL_HDRLEN, rest) if (nla_type(attr) == APF_A_VCPU_INDEX)
+	{
+		if (nla_get_u32(attr) >= host.vcpus)
+			return -ERANGE;
+		vcpus[nla_get_u32(attr)] = state;
+	}
+	return 0;
 }
 
 static void answer_apf(struct nlmsghdr *req, struct nlattr **a)
@@ -231,6 +278,10 @@ static void answer_apf(struct nlmsghdr *req, struct nlattr **a)
 			for (uint32_t i = 0; i < host.vcpus; i++)
 				put_vcpu(req, vm, i);
 		end(req, NLMSG_DONE, 0);
+		return;
+	case APF_CMD_VM_SET:
+	case APF_CMD_VCPU_SET:
+		end(req, NLMSG_ERROR, set_state(req, a));
 		return;
 	default:
 		break;
@@ -298,6 +349,12 @@ int main(int argc, char **argv)
 	host.active = (unsigned int)atoi(argv[3]);
 	host.pid_dir = argv[4];
 	clock_gettime(CLOCK_MONOTONIC, &host.start);
+	host.gate = malloc(host.vms + 1);
+	host.state = malloc((size_t)host.vms * host.vcpus + 1);
+	if (!host.gate || !host.state)
+		die("malloc");
+	memset(host.gate, APF_STATE_ON, host.vms);
+	memset(host.state, APF_STATE_ON, (size_t)host.vms * host.vcpus);
 
 	host.fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_USERSOCK);
 	if (host.fd < 0 || bind(host.fd, (struct sockaddr *)&self, sizeof(self)) < 0 ||
