@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <systemd/sd-daemon.h>
 
@@ -31,14 +32,39 @@ enum { CONF_ERROR_MAX = 4096 };
 /* Well below the 25 s after which a bus activation or a method call gives up. */
 #define NAME_WAIT_USEC (3 * USEC_PER_SEC)
 
+/* UUIDs are random but for those of test hosts: FNV-1a spreads these, too. */
+static struct vm_bucket *bucket_of(struct manager *m, const char *uuid)
+{
+	uint32_t hash = UINT32_C(2166136261);
+
+	for (; *uuid; uuid++)
+		hash = (hash ^ (unsigned char)*uuid) * UINT32_C(16777619);
+	return &m->by_uuid[hash % MANAGER_BUCKETS];
+}
+
+/* The bus asks for each of them several times with every message. */
 struct vm *manager_find_by_uuid(struct manager *m, const char *uuid)
 {
 	struct vm *vm;
 
-	TAILQ_FOREACH(vm, &m->vms, list)
+	LIST_FOREACH(vm, bucket_of(m, uuid), same_hash)
 		if (streq(vm->uuid, uuid))
 			return vm;
 	return NULL;
+}
+
+static void insert(struct manager *m, struct vm *vm)
+{
+	TAILQ_INSERT_TAIL(&m->vms, vm, list);
+	LIST_INSERT_HEAD(bucket_of(m, vm->uuid), vm, same_hash);
+	m->n_vms++;
+}
+
+static void take_out(struct manager *m, struct vm *vm)
+{
+	TAILQ_REMOVE(&m->vms, vm, list);
+	LIST_REMOVE(vm, same_hash);
+	m->n_vms--;
 }
 
 struct vm *manager_find_by_module_id(struct manager *m, uint32_t module_id)
@@ -414,8 +440,7 @@ void manager_remove(struct manager *m, struct vm *vm)
 {
 	log_debug("VM %s is gone", vm->name);
 	vm_bus_removed(vm);
-	TAILQ_REMOVE(&m->vms, vm, list);
-	m->n_vms--;
+	take_out(m, vm);
 	vm_free(vm);
 }
 
@@ -451,8 +476,7 @@ static int add_vm(struct manager *m, const struct virt_domain *d)
 	r = vm_new(m, d, m->has_pid_files, &vm);
 	if (r < 0)
 		return r;
-	TAILQ_INSERT_TAIL(&m->vms, vm, list);
-	m->n_vms++;
+	insert(m, vm);
 	vm_configure(vm);
 	if (d->metadata_known)
 		vm_metadata(vm, d->metadata);
@@ -487,8 +511,7 @@ static void on_foreign_found(struct foreign_process *p, void *userdata)
 		log_errno(LOG_ERR, r, "Cannot show VM %s", p->name);
 		return;
 	}
-	TAILQ_INSERT_TAIL(&m->vms, vm, list);
-	m->n_vms++;
+	insert(m, vm);
 	log_info("VM %s was found, which is not libvirt's", vm->name);
 	vm_configure(vm);
 	vm_attach(vm);
@@ -789,6 +812,11 @@ int manager_new(sd_event *event, const struct manager_options *options, struct m
 	if (!m)
 		return -ENOMEM;
 	TAILQ_INIT(&m->vms);
+	/*
+	 * Answers of the module come and go, large ones for a moment only: their memory
+	 * goes back at once instead of staying with us.
+	 */
+	(void)mallopt(M_MMAP_THRESHOLD, 64 * 1024);
 	m->event = sd_event_ref(event);
 	m->uri = strdup(options->uri);
 	m->pid_dir = strdup(options->pid_dir);
@@ -895,7 +923,7 @@ struct manager *manager_free(struct manager *m)
 	foreign_free(m->foreign);
 	apfd_genl_free(m->genl);
 	while ((vm = TAILQ_FIRST(&m->vms))) {
-		TAILQ_REMOVE(&m->vms, vm, list);
+		take_out(m, vm);
 		vm_free(vm);
 	}
 	sd_event_source_disable_unref(m->tick_source);

@@ -44,10 +44,15 @@ struct manager_options {
 };
 
 TAILQ_HEAD(vm_list, vm);
+LIST_HEAD(vm_bucket, vm);
+
+/* Of a table with a list of VMs each. */
+enum { MANAGER_BUCKETS = 1024 };
 
 /**
  * struct manager
  * @vms: in the order they were found
+ * @by_uuid: the same, by their UUID's hash
  * @has_pid_files: of the domains of the present connection
  * @tick_source: once a second while there are VMs, sooner where that matters
  * @tick_usec: when the last one was, CLOCK_MONOTONIC
@@ -74,6 +79,7 @@ struct manager {
 	struct doctor *doctor;
 	struct foreign *foreign;
 	struct vm_list vms;
+	struct vm_bucket by_uuid[MANAGER_BUCKETS];
 	size_t n_vms;
 	bool has_pid_files;
 	sd_event_source *tick_source;

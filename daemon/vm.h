@@ -114,6 +114,7 @@ struct vm_view {
  */
 struct vm {
 	TAILQ_ENTRY(vm) list;
+	LIST_ENTRY(vm) same_hash;
 	struct manager *manager;
 	char uuid[NAME_UUID_LEN + 1];
 	char path[NAME_PATH_LEN + 1];
