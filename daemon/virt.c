@@ -946,6 +946,11 @@ enum virt_state virt_state(const struct virt *v)
 	return v->state;
 }
 
+bool virt_has_connection(const struct virt *v)
+{
+	return v->link.conn != NULL;
+}
+
 bool virt_ever_tried(const struct virt *v)
 {
 	return v->ever_tried;

@@ -88,6 +88,9 @@ int virt_start(struct virt *v);
 
 enum virt_state virt_state(const struct virt *v);
 
+/* virt_has_connection: requests can be made, also while domains are being listed. */
+bool virt_has_connection(const struct virt *v);
+
 /* virt_ever_tried: the first try has succeeded or failed. */
 bool virt_ever_tried(const struct virt *v);
 

@@ -811,8 +811,7 @@ static int change_allowed(sd_bus_message *request, uid_t uid, void *userdata, sd
 	vm = manager_find_by_uuid(c->manager, c->uuid);
 	if (!vm)
 		return manager_bus_no_such_vm(c->manager, c->uuid, error);
-	if (c->persistent &&
-	    (vm->view.libvirt_id < 0 || virt_state(c->manager->virt) == VIRT_DISCONNECTED))
+	if (c->persistent && (vm->view.libvirt_id < 0 || !virt_has_connection(c->manager->virt)))
 		return nothing_keeps_it(vm, error);
 	r = change_gates(vm, c, uid, error);
 	if (r < 0)
