@@ -15,8 +15,11 @@ VERBS = ['list', 'status', 'enable', 'disable', 'auto', 'set', 'why', 'top', 'mo
 
 
 @pytest.fixture
-def shell_environment(apfctl_path, environment):
-    return dict(environment, PATH=f'{apfctl_path.parent}:{os.environ["PATH"]}')
+def shell_environment(apfctl_path, environment, tmp_path):
+    hosts = tmp_path / 'hosts'
+    hosts.write_text('192.0.2.1 kvm-host1\n192.0.2.2 kvm-host2\n')
+    return dict(environment, PATH=f'{apfctl_path.parent}:{os.environ["PATH"]}',
+                HOSTFILE=str(hosts))
 
 
 @pytest.fixture
@@ -70,7 +73,8 @@ def test_bash_asks_no_other_host(bash_complete, apfd):
     assert bash_complete('-H', 'kvm1', 'status', '') == []
     assert bash_complete('--host=kvm1', 'status', '') == []
     assert bash_complete('-H', 'kvm1', 'st') == ['status']
-    assert 'localhost' in bash_complete('-H', 'localh')
+    assert sorted(bash_complete('-H', 'kvm-')) == ['kvm-host1', 'kvm-host2']
+    assert bash_complete('list', '--host', 'kvm-host1') == ['kvm-host1']
 
 
 def test_bash_quotes_odd_names(bash_complete, empty_apfd):
