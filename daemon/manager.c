@@ -53,7 +53,7 @@ struct vm *manager_find_by_uuid(struct manager *m, const char *uuid)
 	return NULL;
 }
 
-static void insert(struct manager *m, struct vm *vm)
+void manager_insert(struct manager *m, struct vm *vm)
 {
 	TAILQ_INSERT_TAIL(&m->vms, vm, list);
 	LIST_INSERT_HEAD(bucket_of(m, vm->uuid), vm, same_hash);
@@ -476,7 +476,7 @@ static int add_vm(struct manager *m, const struct virt_domain *d)
 	r = vm_new(m, d, m->has_pid_files, &vm);
 	if (r < 0)
 		return r;
-	insert(m, vm);
+	manager_insert(m, vm);
 	vm_configure(vm);
 	if (d->metadata_known)
 		vm_metadata(vm, d->metadata);
@@ -511,7 +511,7 @@ static void on_foreign_found(struct foreign_process *p, void *userdata)
 		log_errno(LOG_ERR, r, "Cannot show VM %s", p->name);
 		return;
 	}
-	insert(m, vm);
+	manager_insert(m, vm);
 	log_info("VM %s was found, which is not libvirt's", vm->name);
 	vm_configure(vm);
 	vm_attach(vm);

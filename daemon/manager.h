@@ -145,6 +145,9 @@ void manager_remove(struct manager *m, struct vm *vm);
 /* manager_remove_foreign: the process @pid turned out to be libvirt's. */
 void manager_remove_foreign(struct manager *m, pid_t pid);
 
+/* manager_insert: takes over @vm, to be found from now on. */
+void manager_insert(struct manager *m, struct vm *vm);
+
 struct vm *manager_find_by_uuid(struct manager *m, const char *uuid);
 struct vm *manager_find_by_module_id(struct manager *m, uint32_t module_id);
 

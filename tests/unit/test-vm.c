@@ -69,8 +69,7 @@ static int setup(void **state)
 	assert_true(sd_bus_add_object_manager(manager.bus, NULL, NAME_PATH_ROOT) >= 0);
 
 	assert_int_equal(vm_new(&manager, &d, true, &vm), 0);
-	TAILQ_INSERT_TAIL(&manager.vms, vm, list);
-	manager.n_vms = 1;
+	manager_insert(&manager, vm);
 	/* As after a successful VM_ADD. */
 	vm->module_id = MODULE_ID;
 	vm->view.watched = 1;
