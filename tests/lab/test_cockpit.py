@@ -164,10 +164,10 @@ def test_list(page, vms):
 
 
 def test_charts_move_under_load(page):
-    page.wait(lambda: latest(page, RATES)[1] > 5, "swap-ins in the chart")
+    page.wait(lambda: latest(page, RATES)[1] > 0, "swap-ins in the chart")
     points = latest(page, RATES)[0]
     page.wait(lambda: latest(page, RATES)[0] >= points + 6, "the chart to go on")
-    page.wait(lambda: float(page.text(row("web-1", 'td[data-label="Async/s"]')).replace("–", "0")) > 5, "a rate in the table")
+    page.wait(lambda: float(page.text(row("web-1", 'td[data-label="Async/s"]')).replace("–", "0")) > 0, "a rate in the table")
     label = page.find('svg[aria-label^="Memory on swap"]')[0].get_attribute("aria-label")
     assert "MiB" in label
 
@@ -178,7 +178,7 @@ def test_switched_by_the_administrator(page, host, nl, vms):
     assert gate(nl, vms[0]) == OFF and gate(nl, vms[1]) == ON
     assert {r["name"]: r["state"] for r in listed(host)} == {"web-1": "off", "idle-1": "on"}
     page.wait(lambda: page.text(row("web-1", 'td[data-label="Async/s"]')) == "0"
-              and float(page.text(row("web-1", 'td[data-label="Sync/s"]')).replace("–", "0")) > 5,
+              and float(page.text(row("web-1", 'td[data-label="Sync/s"]')).replace("–", "0")) > 0,
               "all swap-ins to stop the vCPU")
     page.wait(lambda: "%" in page.text(row("web-1", 'td[data-label="Stopped"]'))
               and page.text(row("web-1", 'td[data-label="Stopped"]')) != "0 %", "stopped time")
@@ -260,7 +260,7 @@ def test_apfd_stopped_and_started_from_the_page(page, host):
 def test_refused_to_an_ordinary_user(page, browser, cockpit, host, nl, vms):
     """Last, because it logs the administrator out."""
     log_in(host, browser, cockpit, "alice")
-    page.wait(lambda: latest(page, RATES)[1] > 5, "swap-ins in the chart: looking is open to everybody")
+    page.wait(lambda: latest(page, RATES)[1] > 0, "swap-ins in the chart: looking is open to everybody")
     page.click(button("web-1", "off"))
     page.wait(lambda: "Not allowed" in page.text("#apf-refusal"), "the refusal")
     assert "web-1 was not set to off" in page.text("#apf-refusal")
