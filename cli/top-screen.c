@@ -64,7 +64,8 @@ struct choice {
  * @rows: of the table of vCPUs, in the order shown
  * @away: apfd is not on the bus
  * @message: for the line above the keys; to be freed
- * @mode: to be set if the user says yes; NULL if nothing is asked
+ * @mode: to be set for the chosen VM if the user says yes; NULL if nothing is asked
+ * @mode_vcpu: only for this vCPU of it, -1 for all
  */
 struct top {
 	struct apfctl *ctl;
@@ -88,6 +89,7 @@ struct top {
 	char *message;
 	bool message_bad;
 	const char *mode;
+	int mode_vcpu;
 	int status;
 };
 
@@ -172,8 +174,15 @@ static void choose_vm(struct top *top, size_t row)
 		end_oom(top);
 		return;
 	}
+	if (strcmp(path, top->path) != 0)
+		forget_vcpus(top);
 	free(top->path);
 	top->path = path;
+}
+
+static bool is_about_one(enum page page)
+{
+	return page == PAGE_VCPUS || page == PAGE_LATENCY;
 }
 
 static void order_vms(struct top *top)
@@ -185,11 +194,14 @@ static void order_vms(struct top *top)
 			return;
 		}
 	}
-	/* It has ended. */
-	if (top->page == PAGE_VCPUS || top->page == PAGE_LATENCY) {
+	/* It has ended: nothing that was about it may become about its neighbour. */
+	if (top->mode || is_about_one(top->page) ||
+	    (top->page == PAGE_HELP && is_about_one(top->back)))
 		say(top, true, "the VM has ended");
+	top->mode = NULL;
+	if (is_about_one(top->page))
 		top->page = PAGE_VMS;
-	}
+	top->back = PAGE_VMS;
 	choose_vm(top, top->choice_vms.row);
 }
 
@@ -669,6 +681,7 @@ static void begin_change(struct top *top, const char *mode)
 	if (!chosen_vm(top))
 		return;
 	top->mode = mode;
+	top->mode_vcpu = vcpu;
 	if (vcpu >= 0)
 		say(top, false, "Set vCPU %d of %s to %s? y/n", vcpu, chosen_name(top), mode);
 	else
@@ -679,7 +692,7 @@ static void change(struct top *top)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 	struct vcpu_list *vcpus = &top->ctl->vcpus;
-	int vcpu = chosen_vcpu(top), r;
+	int vcpu = top->mode_vcpu, r;
 
 	if (top->change_slot) {
 		say(top, true, "the last change is still under way");

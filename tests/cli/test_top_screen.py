@@ -290,6 +290,22 @@ def test_a_refusal_is_shown_and_it_goes_on(terminal, three):
     in_order(top, 'vm3', 'vm2', 'vm1')
 
 
+def test_a_question_about_a_vm_that_ends_is_dropped(terminal, three):
+    """A yes that comes too late must not be one to its neighbour."""
+    top = terminal('--interval=0.2')
+    chosen(top, 'vm1')
+    top.keys('d')
+    top.wait_for(r'^Set vm1 to off\? y/n')
+    three.remove_vm('/org/apfd/vm/' + UUID.format(1).replace('-', '_'))
+    top.wait_for('^the VM has ended')
+    chosen(top, 'vm2')
+    top.keys('y')
+    top.wait(lambda text: 'the VM has ended' not in text, 'the key')
+    for number in (2, 3):
+        path = '/org/apfd/vm/' + UUID.format(number).replace('-', '_')
+        assert three.calls(path, 'SetState') == []
+
+
 def test_help_tells_every_key(terminal, three):
     top = terminal(rows=40)
     chosen(top, 'vm1')
