@@ -32,7 +32,7 @@ static struct check *check_list_append(struct check_list *list)
 	return &checks[list->n++];
 }
 
-int check_list_read(sd_bus_message *m, struct check_list *list, const char **ret_bad)
+static int append_check(sd_bus_message *m, void *userdata, const struct prop **ret_bad)
 {
 	static const struct prop props[] = {
 		{ "Check", "s", prop_read_string, offsetof(struct check, name) },
@@ -40,28 +40,14 @@ int check_list_read(sd_bus_message *m, struct check_list *list, const char **ret
 		{ "Fact", "s", prop_read_string, offsetof(struct check, fact) },
 		{ "Remedy", "s", prop_read_string, offsetof(struct check, remedy) },
 	};
-	int r;
+	struct check *check = check_list_append(userdata);
 
-	*ret_bad = NULL;
-	r = sd_bus_message_enter_container(m, 'a', "a{sv}");
-	if (r < 0)
-		return r == -ENXIO ? -EBADMSG : r;
-	while ((r = sd_bus_message_at_end(m, false)) == 0) {
-		struct check *check = check_list_append(list);
-		const struct prop *bad;
+	return check ? props_read(m, props, ELEMENTSOF(props), check, ret_bad) : -ENOMEM;
+}
 
-		if (!check)
-			return -ENOMEM;
-		r = props_read(m, props, ELEMENTSOF(props), check, &bad);
-		if (r < 0) {
-			*ret_bad = bad ? bad->name : NULL;
-			return r;
-		}
-	}
-	if (r < 0)
-		return r;
-	r = sd_bus_message_exit_container(m);
-	return r < 0 ? r : 0;
+int check_list_read(sd_bus_message *m, struct check_list *list, const char **ret_bad)
+{
+	return props_read_array(m, append_check, list, ret_bad);
 }
 
 int check_list_look(struct check_list *list, const char *why)

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "props.h"
+
 const struct guest_figure_name guest_figure_names[_GUEST_MAX] = {
 	[GUEST_AGE_MSEC] = { "AgeMSec", "age_msec" },
 	[GUEST_POOL_SIZE] = { "PoolSize", "pool_size" },
@@ -19,45 +21,44 @@ const struct guest_figure_name guest_figure_names[_GUEST_MAX] = {
 	[GUEST_WAKES] = { "Wakes", "wakes" },
 };
 
+struct guest_reading {
+	struct guest_report report;
+	unsigned int seen;
+};
+
+static int read_figure(sd_bus_message *m, void *userdata)
+{
+	struct guest_reading *reading = userdata;
+	const char *name;
+	uint32_t figure;
+	int r;
+
+	reading->report.present = true;
+	r = sd_bus_message_read(m, "su", &name, &figure);
+	if (r < 0)
+		return r;
+	for (unsigned int i = 0; i < _GUEST_MAX; i++) {
+		if (strcmp(guest_figure_names[i].bus, name) == 0) {
+			reading->report.figures[i] = figure;
+			reading->seen |= 1U << i;
+		}
+	}
+	return 0;
+}
+
 /* @wanted: a bit for each figure that must be there. */
 static int read_figures(sd_bus_message *m, struct guest_report *report, unsigned int wanted)
 {
-	struct guest_report value = {};
-	unsigned int seen = 0;
-	bool empty = true;
+	struct guest_reading reading = {};
 	int r;
 
-	r = sd_bus_message_enter_container(m, 'a', "{su}");
+	r = dict_read(m, "su", read_figure, &reading);
 	if (r < 0)
 		return r;
-	while ((r = sd_bus_message_enter_container(m, 'e', "su")) > 0) {
-		const char *name;
-		uint32_t figure;
-
-		empty = false;
-		r = sd_bus_message_read(m, "su", &name, &figure);
-		if (r < 0)
-			return r;
-		for (unsigned int i = 0; i < _GUEST_MAX; i++) {
-			if (strcmp(guest_figure_names[i].bus, name) == 0) {
-				value.figures[i] = figure;
-				seen |= 1U << i;
-			}
-		}
-		r = sd_bus_message_exit_container(m);
-		if (r < 0)
-			return r;
-	}
-	if (r < 0)
-		return r;
-	r = sd_bus_message_exit_container(m);
-	if (r < 0)
-		return r;
-	if (!empty && (seen & wanted) != wanted)
+	if (reading.report.present && (reading.seen & wanted) != wanted)
 		return -EBADMSG;
-	value.present = !empty;
-	value.aged = seen & (1U << GUEST_AGE_MSEC);
-	*report = value;
+	reading.report.aged = reading.seen & (1U << GUEST_AGE_MSEC);
+	*report = reading.report;
 	return 0;
 }
 

@@ -29,39 +29,40 @@ const struct counter_name counter_names[_COUNTER_MAX] = {
 	[COUNTER_BAD_REPORTS] = { "BadReports", "bad_reports" },
 };
 
+struct counters_reading {
+	uint64_t *counters;
+	uint64_t seen;
+};
+
+static int read_counter(sd_bus_message *m, void *userdata)
+{
+	struct counters_reading *reading = userdata;
+	const char *name;
+	uint64_t value;
+	int r;
+
+	r = sd_bus_message_read(m, "st", &name, &value);
+	if (r < 0)
+		return r;
+	for (unsigned int i = 0; i < _COUNTER_MAX; i++) {
+		if (strcmp(counter_names[i].bus, name) == 0) {
+			reading->counters[i] = value;
+			reading->seen |= 1ULL << i;
+		}
+	}
+	return 0;
+}
+
 /* All counters must be there; those of a newer apfd are skipped. */
 static int read_counters(sd_bus_message *m, void *field)
 {
-	uint64_t *counters = field;
-	uint64_t seen = 0;
+	struct counters_reading reading = { .counters = field };
 	int r;
 
-	r = sd_bus_message_enter_container(m, 'a', "{st}");
+	r = dict_read(m, "st", read_counter, &reading);
 	if (r < 0)
 		return r;
-	while ((r = sd_bus_message_enter_container(m, 'e', "st")) > 0) {
-		const char *name;
-		uint64_t value;
-
-		r = sd_bus_message_read(m, "st", &name, &value);
-		if (r < 0)
-			return r;
-		for (unsigned int i = 0; i < _COUNTER_MAX; i++) {
-			if (strcmp(counter_names[i].bus, name) == 0) {
-				counters[i] = value;
-				seen |= 1ULL << i;
-			}
-		}
-		r = sd_bus_message_exit_container(m);
-		if (r < 0)
-			return r;
-	}
-	if (r < 0)
-		return r;
-	r = sd_bus_message_exit_container(m);
-	if (r < 0)
-		return r;
-	return seen == (1ULL << _COUNTER_MAX) - 1 ? 0 : -EBADMSG;
+	return reading.seen == (1ULL << _COUNTER_MAX) - 1 ? 0 : -EBADMSG;
 }
 
 static int read_vcpu_mode(sd_bus_message *m, void *userdata)
