@@ -64,6 +64,9 @@ static bool is_answer(struct look *l, sd_bus_message *reply)
 	if (sd_bus_error_has_name(error, SD_BUS_ERROR_SERVICE_UNKNOWN) ||
 	    sd_bus_error_has_name(error, SD_BUS_ERROR_NAME_HAS_NO_OWNER))
 		fail(l, -EHOSTDOWN, "apfd is not running");
+	else if (sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY) &&
+		 now_usec() < l->deadline_usec)
+		fail(l, -ECONNRESET, "apfd ended, or the bus closed the connection");
 	else if (sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY) ||
 		 sd_bus_error_has_name(error, SD_BUS_ERROR_TIMEOUT) || r == ETIMEDOUT)
 		fail(l, -ETIMEDOUT, "apfd did not answer in time");
