@@ -66,7 +66,7 @@ static bool is_answer(struct look *l, sd_bus_message *reply)
 		fail(l, -EHOSTDOWN, "apfd is not running");
 	else if (sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY) &&
 		 now_usec() < l->deadline_usec)
-		fail(l, -ECONNRESET, "apfd ended, or the bus closed the connection");
+		fail(l, -ECONNRESET, "apfd ended, or the bus hung up: can it look up our user?");
 	else if (sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY) ||
 		 sd_bus_error_has_name(error, SD_BUS_ERROR_TIMEOUT) || r == ETIMEDOUT)
 		fail(l, -ETIMEDOUT, "apfd did not answer in time");

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 """apf-exporter over real HTTP, against the mock apfd of tests/cli."""
 
+import http.client
+import os
+import pwd
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -227,6 +232,40 @@ def test_hang_is_bounded(start, apfd, bus, who):
     exporter = start('--timeout=1')
     assert hanging(exporter, apfd.process if who == 'apfd' else bus.process) < 15
     exporter.wait_until('an answer', lambda answer: answer[0] == 200)
+
+
+def test_unit_has_the_user_that_is_made():
+    unit = (ROOT / 'systemd' / 'apf-exporter.service.in').read_text()
+    made = (ROOT / 'systemd' / 'apf-exporter.sysusers.conf').read_text()
+    assert re.search(r'^User=(.*)$', unit, re.M).group(1) == re.search(r'^u (\S+)', made, re.M).group(1)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root can be another user')
+def test_user_that_the_bus_cannot_look_up(exporter_path, environment, apfd):
+    """dbus-daemon hangs up on it, which is what a DynamicUser without nss-systemd is: that is told."""
+    with socket.create_server(('127.0.0.1', 0)) as s:
+        port = s.getsockname()[1]
+    unknown = next(uid for uid in range(61184, 65519) if uid not in {p.pw_uid for p in pwd.getpwall()})
+    # The build may be where others cannot look.
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        program = shutil.copy(exporter_path, directory)
+        process = subprocess.Popen([program, f'--listen=127.0.0.1:{port}'], env=environment, user=unknown,
+                                   group=unknown, extra_groups=[])
+        try:
+            end = time.monotonic() + PATIENCE_SEC
+            while socket.socket().connect_ex(('127.0.0.1', port)) != 0:
+                assert time.monotonic() < end and process.poll() is None
+                time.sleep(0.05)
+            connection = http.client.HTTPConnection('127.0.0.1', port, timeout=PATIENCE_SEC)
+            connection.request('GET', '/metrics')
+            response = connection.getresponse()
+            text = response.read().decode()
+            connection.close()
+            assert response.status == 503 and 'can it look up our user?' in text
+        finally:
+            process.terminate()
+            assert process.wait(timeout=PATIENCE_SEC) == 0
 
 
 def test_apfd_of_another_version(start, empty_apfd):
