@@ -133,7 +133,8 @@ static struct vm *find_next(struct manager *m, struct vm *last, uint32_t module_
 	return manager_find_by_module_id(m, module_id);
 }
 
-static void take_vcpus(struct manager *m, const struct genl_vcpu *vcpus, int n)
+/* @only: if not NULL, they are all of this one. */
+static void take_vcpus(struct manager *m, struct vm *only, const struct genl_vcpu *vcpus, int n)
 {
 	uint64_t now_usec = clock_usec(CLOCK_MONOTONIC);
 	struct vm *vm = NULL;
@@ -143,7 +144,9 @@ static void take_vcpus(struct manager *m, const struct genl_vcpu *vcpus, int n)
 
 		for (end = i + 1; end < n && vcpus[end].vm_id == vcpus[i].vm_id; end++)
 			;
-		found = find_next(m, vm, vcpus[i].vm_id);
+		found = only && only->module_id == vcpus[i].vm_id
+				? only
+				: find_next(m, vm, vcpus[i].vm_id);
 		/* Watched by request of somebody else, or of a VM that libvirt forgot. */
 		if (!found)
 			continue;
@@ -200,7 +203,7 @@ static int read_due(struct manager *m)
 			continue;
 		if (n < 0)
 			return n;
-		take_vcpus(m, vcpus, n);
+		take_vcpus(m, vm, vcpus, n);
 	}
 	return 0;
 }
@@ -212,7 +215,7 @@ static int read_all(struct manager *m)
 
 	n = manager_dump_vcpus(m, 0, &vcpus);
 	if (n >= 0)
-		take_vcpus(m, vcpus, n);
+		take_vcpus(m, NULL, vcpus, n);
 	return n;
 }
 

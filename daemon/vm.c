@@ -89,6 +89,9 @@ const char *vm_guest_event_to_string(enum apf_event type)
 #define PSI_STALL_USEC	100000
 #define PSI_WINDOW_USEC 1000000
 
+/* Of the looks at a VM that swaps, every fourth is also at its process. */
+#define LOOKS_PER_STATUS 4
+
 #define log_vm(level, error, vm, ...)                                                            \
 	log_fields(level, error,                                                                 \
 		   ((const struct log_field[]){                                                  \
@@ -701,6 +704,16 @@ static void read_process(struct vm *vm, struct cgroup_facts *facts)
 		facts->known |= CGROUP_MAJOR_FAULTS;
 }
 
+static void read_swapped(struct vm *vm)
+{
+	uint64_t bytes = 0;
+
+	/* A process about to vanish has no memory; its end is told by the pidfd. */
+	if (proc_swapped_bytes(vm->manager->proc_root, (pid_t)vm->view.pid, &bytes) < 0)
+		bytes = 0;
+	vm->view.swapped_bytes = bytes;
+}
+
 void vm_read_pressure(struct vm *vm, uint64_t now_usec)
 {
 	struct pressure_reading reading = {
@@ -708,15 +721,12 @@ void vm_read_pressure(struct vm *vm, uint64_t now_usec)
 		.swapin_rate = NAN,
 		.waiting = vm->waiting,
 	};
-	uint64_t bytes = 0;
 
 	if (!vm->view.pid)
 		return;
-	/* A process about to vanish has no memory; its end is told by the pidfd. */
-	if (proc_swapped_bytes(vm->manager->proc_root, (pid_t)vm->view.pid, &bytes) < 0)
-		bytes = 0;
-	vm->view.swapped_bytes = bytes;
-
+	/* Costs as much as all files of the group together, which has nearly the same figure. */
+	if (!vm->cgroup || !vm->active || vm->looks++ % LOOKS_PER_STATUS == 0)
+		read_swapped(vm);
 	if (!vm->cgroup)
 		find_cgroup(vm);
 	if (vm->cgroup) {

@@ -108,6 +108,7 @@ struct vm_view {
  * @sums: counters of the module's last listing
  * @due: its vCPUs are read with this tick
  * @active: something was swapped in lately: its files are worth reading
+ * @looks: at its files while it was active
  * @governor: what is decided for its vCPUs
  * @guest_warnings: events of the guest that are bad news, in the log
  * @guest_notices: the others, which must not take the place of those
@@ -147,6 +148,7 @@ struct vm {
 	uint64_t sums[APF_STAT_MAX + 1];
 	bool due;
 	bool active;
+	unsigned int looks;
 	struct vm_view view;
 	struct vm_view published;
 	struct governor governor;
