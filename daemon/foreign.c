@@ -12,7 +12,7 @@
 /* From the end of one look to the next; a VM that lives shorter is not worth one. */
 #define PAUSE_USEC (5 * USEC_PER_SEC)
 
-/* One slice: a hundred descriptors of each process are read in about a millisecond per ten. */
+/* Nobody waits longer than a slice, and a third of one CPU at most goes into a look. */
 #define SLICE_MAX_USEC	 (10 * USEC_PER_MSEC)
 #define SLICE_PAUSE_USEC (20 * USEC_PER_MSEC)
 

@@ -49,7 +49,7 @@ def test_storm(start_apfd, libvirtd, directory):
         daemon.virsh(down)
         apfdtest.wait_for("their end", lambda: apfd.names() == ["test"])
         footprints.append(footprint(apfd))
-    print(footprints)
+    print(footprints, f"slowest answer {slowest:.3f} s")
     # The first round makes what the allocator keeps.
     assert footprints[-1][0] <= footprints[0][0]
     assert footprints[-1][1] <= footprints[0][1] + 2048
