@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import apflab  # noqa: E402  (the line above makes it importable from anywhere)
 from apflab.host import exit_on_signals  # noqa: E402
 from apflab.images import RELEASES  # noqa: E402
+from apflab.netlink import Netlink  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -50,6 +51,24 @@ def host(release):
         h.install()
         h.swap_on()
         yield h
+
+
+@pytest.fixture(scope="module")
+def nl(host):
+    """The module alone: apfd would set gates of its own accord."""
+    host.run("systemctl stop apfd 2>/dev/null; rmmod apf_host 2>/dev/null", check=False)
+    netlink = Netlink(host).load()
+    yield netlink
+    host.run("rmmod apf_host", check=False, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def nl_apfd(host):
+    """The module, and apfd at work with it."""
+    netlink = Netlink(host).load()
+    host.run("systemctl restart apfd")
+    yield netlink
+    host.run("systemctl stop apfd; rmmod apf_host", check=False, timeout=120)
 
 
 @pytest.fixture(scope="session")

@@ -8,18 +8,16 @@ import time
 import pytest
 
 from apflab import VM
-from apflab.netlink import OFF, ON, PV, Netlink
+from apflab.logs import apfd_errors, trouble
+from apflab.netlink import OFF, ON, PV
 from apflab.trace import Trace, tokens
 
 LOAD = "-f 4 -w 1 -m 220 -t 0"
 
 
 @pytest.fixture(scope="module")
-def nl(host):
-    nl = Netlink(host).load()
-    host.run("systemctl restart apfd")
-    yield nl
-    host.run("systemctl stop apfd; rmmod apf_host", check=False, timeout=120)
+def nl(nl_apfd):
+    return nl_apfd
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +133,31 @@ def test_gates_outlive_apfd(host, web, nl):
     host.run("systemctl start apfd")
 
 
+def test_gates_given_back_at_the_end(host, web, nl):
+    drop_in = "/etc/apfd/apfd.conf.d/on-exit.conf"
+    host.write(drop_in, "[Daemon]\nOnExit=restore\n")
+    try:
+        host.run("systemctl reload apfd && apfctl set web-1 pv && apfctl disable web-1 --vcpu 0 && systemctl stop apfd")
+        assert [v["STATE"] for v in nl.vcpus(nl.dump("VM_GET")[0]["VM_ID"])] == [ON, ON]
+    finally:
+        host.run(f"rm -f {drop_in}; systemctl start apfd")
+    # The modes outlived it.
+    host.wait_for(lambda: watched(host) and status(host)["vcpu_states"] == ["off", "pv"], 30,
+                  "apfd to do again what was asked of it")
+
+
+def test_reload_refused(host, web):
+    drop_in = "/etc/apfd/apfd.conf.d/wrong.conf"
+    host.write(drop_in, "[Daemon]\nTickSec=never\n")
+    try:
+        assert host.run("systemctl reload apfd", check=False).rc != 0
+        r = host.run("apfd --check-config", check=False)
+        assert r.rc == 1 and f"{drop_in}:2:" in r.stderr
+    finally:
+        host.run(f"rm -f {drop_in}; systemctl reload apfd")
+    assert watched(host)
+
+
 def test_libvirtd_restarted(host, web):
     pid = host.run("systemctl show -P MainPID apfd").stdout
     host.run("systemctl restart libvirtd", timeout=120)
@@ -192,15 +215,14 @@ def test_unit_and_journal(host, web):
     entries = [json.loads(line) for line in host.run("journalctl -u apfd -o json --no-pager").stdout.splitlines()]
     switched = [e for e in entries if e.get("APF_VM") == "web-1" and e.get("APF_STATE")]
     assert switched, "no journal entry with the fields APF_VM and APF_STATE"
-    wrong = [e["MESSAGE"] for e in entries if int(e["PRIORITY"]) <= 3 and e.get("_COMM") == "apfd"]
-    assert wrong == []
+    # The configuration that was wrong was so on purpose.
+    assert apfd_errors(host, ["/etc/apfd/apfd.conf.d/wrong.conf", "The configuration was not reloaded"]) == []
 
 
 def test_nothing_of_ours_in_the_kernel_log(host, web, nl):
     """Last in this file: what all of the above left behind."""
-    bad = ("BUG:", "WARNING:", "Oops", "Call Trace", "hung task", "blocked for more than")
-    assert [line for line in host.dmesg().splitlines() if any(b in line for b in bad)] == []
-    assert [line for line in web.console().splitlines() if any(b in line for b in bad)] == []
+    assert trouble(host.dmesg()) == []
+    assert trouble(web.console()) == []
     host.run("systemctl stop apfd")
     nl.unload()
     assert nl.probes() == []

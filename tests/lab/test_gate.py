@@ -5,22 +5,14 @@ import time
 
 import pytest
 
-from apflab.netlink import OFF, ON, PV, NOT_NEEDED, NOWAIT_ACTIVE, NOWAIT_OFF, Netlink, Refused, difference
+from apflab.logs import trouble
+from apflab.netlink import OFF, ON, PV, NOT_NEEDED, NOWAIT_ACTIVE, NOWAIT_OFF, Refused, difference
 from apflab.trace import Trace, async_latencies, call_lengths, log2_histogram, tokens
 
 # Twice as much as the limit leaves, so that about every second touch swaps.
 LOAD = "-f 4 -w 1 -m 220 -t 0"
 OURS = ["kvm_arch_async_page_not_present", "kvm_can_do_async_pf",
         "kvm_clear_async_pf_completion_queue", "kvm_faultin_pfn"]
-
-
-@pytest.fixture(scope="module")
-def nl(host):
-    # apfd would set gates of its own accord
-    host.run("systemctl stop apfd 2>/dev/null; rmmod apf_host 2>/dev/null", check=False)
-    nl = Netlink(host).load()
-    yield nl
-    host.run("rmmod apf_host", check=False, timeout=120)
 
 
 @pytest.fixture(scope="module")
@@ -399,10 +391,6 @@ def test_nothing_of_ours_in_the_kernel_log(nl, loaded_vm):
     """Last in this file: what all of the above left behind."""
     nl.unload()
     assert nl.probes() == []
-    bad = ("BUG:", "WARNING:", "Oops", "Call Trace", "refcount", "kmemleak", "apf_host: self-test", "hung task",
-           "blocked for more than")
-    wrong = [line for line in nl.host.dmesg().splitlines() if any(b in line for b in bad)]
-    assert wrong == []
-    wrong = [line for line in loaded_vm.console().splitlines() if any(b in line for b in bad)]
-    assert wrong == []
+    assert trouble(nl.host.dmesg()) == []
+    assert trouble(loaded_vm.console()) == []
     nl.load()

@@ -9,7 +9,8 @@ import time
 import pytest
 
 from apflab import VM
-from apflab.netlink import ON, Netlink
+from apflab.logs import trouble
+from apflab.netlink import ON
 
 LOAD = "-f 4 -w 1 -m 220 -t 0"
 # Enough turns to catch a CPU in any state; a quick look may do with less.
@@ -21,15 +22,6 @@ PARAM = "/sys/module/apf_guest/parameters"
 TEST = "/sys/module/apf_test/parameters"
 STATS = "/sys/module/apf_guest/stats"
 APF_ON = 1
-
-
-@pytest.fixture(scope="module")
-def nl(host):
-    # apfd would set gates of its own accord
-    host.run("systemctl stop apfd 2>/dev/null; rmmod apf_host 2>/dev/null", check=False)
-    nl = Netlink(host).load()
-    yield nl
-    host.run("rmmod apf_host", check=False, timeout=120)
 
 
 def watch(nl, guest):
@@ -352,7 +344,7 @@ def test_guest_reboots(host, nl):
         # the lab's guests end where others would come up again
         vm.run("(sleep 1; reboot -f) >/dev/null 2>&1 &")
         host.wait_for(lambda: not vm.alive(), 60, "the end of the guest")
-        assert not [x for x in vm.console().splitlines() if "BUG:" in x or "WARNING:" in x or "Call Trace" in x]
+        assert trouble(vm.console()) == []
 
 
 @pytest.mark.parametrize("kwargs, text", [
@@ -406,6 +398,4 @@ def test_parameters_out_of_range(vm):
 
 def test_nothing_bad_in_the_guest_log(guest):
     """Last in this file: what all of the above left behind."""
-    bad = ("BUG:", "WARNING:", "Oops", "Call Trace", "hung task", "blocked for more than", "Unexpected async PF",
-           "not ok")
-    assert [x for x in sh(guest, "dmesg").splitlines() if any(b in x for b in bad)] == []
+    assert trouble(sh(guest, "dmesg")) == []

@@ -9,7 +9,8 @@ import time
 import pytest
 
 from apflab import VM
-from apflab.netlink import Netlink, difference
+from apflab.logs import apfd_errors, trouble
+from apflab.netlink import difference
 
 LOAD = "-f 4 -w 1 -m 220 -t 0"
 VCPUS = 2
@@ -120,11 +121,8 @@ class Listener:
 
 
 @pytest.fixture(scope="module")
-def nl(host):
-    nl = Netlink(host).load()
-    host.run("systemctl restart apfd")
-    yield nl
-    host.run("systemctl stop apfd; rmmod apf_host", check=False, timeout=120)
+def nl(nl_apfd):
+    return nl_apfd
 
 
 @pytest.fixture(scope="module")
@@ -434,8 +432,6 @@ def test_a_pad_in_use_is_left_alone(guest, without_module):
 
 def test_nothing_of_ours_in_the_kernel_log(host, guest):
     """Last in this file: what all of the above left behind."""
-    bad = ("BUG:", "WARNING:", "Oops", "Call Trace", "hung task", "blocked for more than")
-    assert [line for line in host.dmesg().splitlines() if any(b in line for b in bad)] == []
-    console = guest.vm.console().splitlines()
-    assert [line for line in console if any(b in line for b in bad)] == []
-    assert host.run("journalctl -u apfd -p err -o cat --no-pager -q").stdout == ""
+    assert trouble(host.dmesg()) == []
+    assert trouble(guest.vm.console()) == []
+    assert apfd_errors(host) == []
