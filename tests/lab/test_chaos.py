@@ -34,7 +34,6 @@ class Chaos:
         self.host, self.nl, self.stay = host, nl, stay
         self.rng = random.Random(SEED)
         self.victim = None
-        self.done = []
 
     # -- what happens ------------------------------------------------------------------
 
@@ -87,16 +86,16 @@ class Chaos:
 
     def go(self, names, seconds):
         """One after the other, in an order by chance, each at least once."""
+        print(f"SEED={SEED}")
         end = time.monotonic() + seconds
         while True:
             turn = list(names)
             self.rng.shuffle(turn)
             for name in turn:
+                print(f"{time.strftime('%T')} {name}", flush=True)
                 getattr(self, name)()
-                self.done.append(name)
                 time.sleep(self.rng.random() * 1.5)
             if time.monotonic() > end:
-                print(f"seed {SEED}, {len(self.done)} turns: {' '.join(self.done)}")
                 return
 
     # -- what is left ------------------------------------------------------------------
