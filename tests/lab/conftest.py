@@ -66,6 +66,8 @@ def nl(host):
 def nl_apfd(host):
     """The module, and apfd at work with it."""
     netlink = Netlink(host).load()
+    # Files of tests share the host: what others did to apfd is theirs.
+    netlink.since = int(host.run("date +%s").stdout)
     host.run("systemctl restart apfd")
     yield netlink
     host.run("systemctl stop apfd; rmmod apf_host", check=False, timeout=120)

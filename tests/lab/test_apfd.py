@@ -207,7 +207,7 @@ def test_dbus_starts_the_service(host, web):
     assert host.run("systemctl is-active apfd").stdout.strip() == "active"
 
 
-def test_unit_and_journal(host, web):
+def test_unit_and_journal(host, web, nl):
     show = dict(line.split("=", 1) for line in host.run(
         "systemctl show apfd -p Type,ActiveState,NRestarts,WatchdogUSec,Result").stdout.splitlines())
     assert show["Type"] == "notify" and show["ActiveState"] == "active" and show["Result"] == "success"
@@ -216,7 +216,7 @@ def test_unit_and_journal(host, web):
     switched = [e for e in entries if e.get("APF_VM") == "web-1" and e.get("APF_STATE")]
     assert switched, "no journal entry with the fields APF_VM and APF_STATE"
     # The configuration that was wrong was so on purpose.
-    assert apfd_errors(host, ["/etc/apfd/apfd.conf.d/wrong.conf", "The configuration was not reloaded"]) == []
+    assert apfd_errors(nl, ["/etc/apfd/apfd.conf.d/wrong.conf", "The configuration was not reloaded"]) == []
 
 
 def test_nothing_of_ours_in_the_kernel_log(host, web, nl):

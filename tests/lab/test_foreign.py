@@ -113,4 +113,4 @@ def test_domains_are_libvirts(host, foreign, start):
 def test_nothing_bad_in_the_logs(host, foreign):
     """Last in this file: what all of the above left behind."""
     assert trouble(host.dmesg()) == []
-    assert apfd_errors(host) == []
+    assert apfd_errors(foreign) == []

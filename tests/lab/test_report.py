@@ -430,8 +430,8 @@ def test_a_pad_in_use_is_left_alone(guest, without_module):
         pad.write(bytes(56))
 
 
-def test_nothing_of_ours_in_the_kernel_log(host, guest):
+def test_nothing_of_ours_in_the_kernel_log(host, nl, guest):
     """Last in this file: what all of the above left behind."""
     assert trouble(host.dmesg()) == []
     assert trouble(guest.vm.console()) == []
-    assert apfd_errors(host) == []
+    assert apfd_errors(nl) == []

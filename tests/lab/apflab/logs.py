@@ -13,8 +13,8 @@ def trouble(text):
     return [line for line in text.splitlines() if any(word in line for word in KERNEL_TROUBLE)]
 
 
-def apfd_errors(host, expected=()):
-    """What apfd logged as an error, but for texts that begin like one of @expected."""
-    lines = host.run("journalctl -u apfd -o json --no-pager -q").stdout.splitlines()
+def apfd_errors(nl, expected=()):
+    """What apfd logged as an error since the fixture @nl_apfd, but for texts that begin like one of @expected."""
+    lines = nl.host.run(f"journalctl -u apfd --since @{nl.since} -o json --no-pager -q").stdout.splitlines()
     found = [e["MESSAGE"] for e in map(json.loads, lines) if int(e["PRIORITY"]) <= 3 and e.get("_COMM") == "apfd"]
     return [m for m in found if not m.startswith(tuple(expected))]
