@@ -11,6 +11,7 @@
 #include "domain-xml.h"
 #include "name.h"
 #include "settings.h"
+#include "swapdev.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -43,7 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct cgroup_facts facts = {};
 	struct domain_xml xml = {};
 	char path[256], uuid[NAME_UUID_LEN + 1], *text;
-	uint64_t number;
+	uint64_t number, more;
+	static struct swapdevs swaps;
 	bool flag;
 	int level;
 
@@ -65,6 +67,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 'b':
 		(void)cgroup_parse_bytes(text, &number);
+		break;
+	case 'w':
+		swapdevs_parse(text, &swaps);
+		check(swaps.n <= SWAPDEVS_MAX);
+		for (size_t i = 0; i < swaps.n; i++)
+			check(swaps.dev[i].path[0] == '/' &&
+			      swaps.dev[i].used_bytes <= swaps.dev[i].size_bytes);
+		break;
+	case 't':
+		(void)swapdev_parse_stat(text, &number, &more);
 		break;
 	case 'x':
 		check_settings(text);
