@@ -94,6 +94,7 @@
 			const handlers = {};
 			const client = {
 				options, subscribed: [],
+				handlers,
 				addEventListener: (event, handler) => { handlers[event] = handler; },
 				subscribe: (match, handler) => client.subscribed.push([match, handler]),
 				call: async (path, iface, method, args) => {
@@ -118,6 +119,7 @@
 	/* apfd dies, apfd comes */
 	world.owner = owner => {
 		world.running = Boolean(owner);
+		clients.forEach(client => client.handlers.owner?.({}, owner || null));
 		emit(m => m.member === "NameOwnerChanged", "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameOwnerChanged",
 			["org.apfd", "", owner]);
 	};

@@ -224,6 +224,8 @@ def test_without_apfd(page):
     b.wait(row(b, "web-1"), "the table once apfd is there")
     b.js("world.owner('')")
     b.wait(lambda: "apfd is not running" in b.text("h1"), "the empty state again")
+    b.js("world.owner(':1.6')")
+    b.wait(row(b, "web-1"), "the table again")
 
 
 def test_keyboard(page):

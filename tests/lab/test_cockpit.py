@@ -205,6 +205,8 @@ def test_details_by_keyboard(page, nl, vms):
     page.wait(lambda: any(int(e.get_attribute("data-count")) > 0 for e in page.find("#apf-drawer svg[data-count]")),
               "counts in the histogram")
     assert str(vms[0].pid) in page.text("#apf-drawer .apf-facts")
+    page.wait("#apf-drawer [data-check][data-state]", "what apfd finds about the VM")
+    assert "older than the page" not in page.text("#apf-drawer")
     for _ in range(12):
         page.keys(Keys.TAB)
         if page.focused().text == "off":

@@ -93,6 +93,16 @@ export class Apfd {
 			this.phase = "connecting";
 		const mine = handler => (...args) => this.client === client && handler(...args);
 		client.addEventListener("close", mine((_event, options) => this._lost(options?.problem)));
+		/* The bridge of older cockpits tells of owners here only; so it stays until apfd is back. */
+		client.addEventListener("owner", (_event, owner) => {
+			if (this.client === client && !owner) {
+				this.client = null;
+				this._lost("not-found");
+			} else if (this.client !== client && owner) {
+				this.connect();
+				client.close();
+			}
+		});
 		client.subscribe({ interface: OBJECTS, path: ROOT }, mine((_path, _interface, member, args) =>
 			member === "InterfacesAdded" ? this._added(...args) : this._removed(...args)));
 		client.subscribe({ interface: PROPERTIES, member: "PropertiesChanged", path_namespace: ROOT },
