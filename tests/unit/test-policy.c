@@ -403,6 +403,23 @@ static void test_fixed_modes_are_fixed(void **state)
 	}
 }
 
+/* What was seen before somebody set a mode is over when the policy decides again. */
+static void test_back_to_auto(void **state)
+{
+	struct policy_params p = defaults();
+	uint64_t now;
+	struct policy_vcpu v = opened(&p, &now);
+	struct policy_figures f = figures(0, 0);
+
+	assert_int_equal(run(&v, &p, f, &now, 5), 0);
+	for (int i = 0; i < 60; i++) {
+		now += USEC_PER_SEC;
+		assert_false(policy_decide(&p, POLICY_MODE_ON, &f, now, &v));
+	}
+	assert_int_equal(run(&v, &p, f, &now, 10), 0);
+	assert_int_equal(run(&v, &p, f, &now, 1), 1);
+}
+
 static void test_rescues(void **state)
 {
 	struct policy_params p = defaults();
@@ -503,6 +520,22 @@ static void test_read_latency_has_hysteresis(void **state)
 		changes += run(&v, &p, f, &now, 1);
 	}
 	assert_int_equal(changes, 1);
+}
+
+/* Closed for that, it is opened after a cool-down only, however slow swap is by then. */
+static void test_fast_swap_cools_down(void **state)
+{
+	struct policy_params p = defaults();
+	uint64_t now;
+	struct policy_vcpu v = opened(&p, &now);
+	struct policy_figures f = figures(0.5, 1000);
+
+	f.value[POLICY_READ_LATENCY_USEC] = 10;
+	assert_int_equal(run(&v, &p, f, &now, 1), 1);
+	assert_int_equal(run(&v, &p, figures(0.5, 100), &now, 29), 0);
+	assert_int_equal(v.rule, POLICY_RULE_COOL_DOWN);
+	assert_non_null(strstr(reason(&p, figures(0.5, 100), &v), "too fast"));
+	assert_int_equal(run(&v, &p, figures(0.5, 100), &now, 1), 1);
 }
 
 /* A disk behind compressed memory: the device is slow, the swap-ins are not. */
@@ -675,11 +708,13 @@ int main(void)
 		cmocka_unit_test(test_protected_at_once),
 		cmocka_unit_test(test_strikes_are_forgiven),
 		cmocka_unit_test(test_fixed_modes_are_fixed),
+		cmocka_unit_test(test_back_to_auto),
 		cmocka_unit_test(test_rescues),
 		cmocka_unit_test(test_few_rescues_are_no_alarm),
 		cmocka_unit_test(test_synchronous_swap),
 		cmocka_unit_test(test_read_latency),
 		cmocka_unit_test(test_read_latency_has_hysteresis),
+		cmocka_unit_test(test_fast_swap_cools_down),
 		cmocka_unit_test(test_swapin_latency),
 		cmocka_unit_test(test_random_histories),
 		cmocka_unit_test(test_noisy_onset),
