@@ -1,221 +1,107 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * A walk over the tags of what libvirt formatted itself: well-formed, with its
- * own prefix for QEMU's namespace. No value looked for has an entity in it, and
- * what the domain's owner put into <metadata> is below another path.
- */
 #include "domain-xml.h"
 
 #include <errno.h>
+#include <stdio.h>
 
-#include "util.h"
+#include "xml.h"
 
-enum {
-	PATH_MAX_BYTES = 256, /* of names of elements; nothing looked for is deeper */
-	DEPTH_MAX = 64,
-};
+#define QEMU_NAMESPACE "http://libvirt.org/schemas/domain/qemu/1.0"
 
-/**
- * struct tag - one "<name attributes>"
- * @name: and @attributes lie in the text
- * @end: "</name>"
- * @empty: "<name/>"
- */
-struct tag {
-	const char *name;
-	size_t name_len;
-	const char *attributes;
-	size_t attributes_len;
-	bool end;
-	bool empty;
-};
-
-/* Behind the next @what; NULL if there is none. */
-static const char *behind(const char *p, const char *what)
+static xmlNode *child(const xmlNode *parent, const char *name)
 {
-	p = strstr(p, what);
-	return p ? p + strlen(what) : NULL;
+	for (xmlNode *n = parent ? parent->children : NULL; n; n = n->next)
+		if (xml_is_element(n, name))
+			return n;
+	return NULL;
 }
 
-/* Steps to the next tag at or behind *p, over text and what is no element. 1, 0: none; -EBADMSG. */
-static int next_tag(const char **p, struct tag *tag)
+static void copy(char ret[static DOMAIN_XML_MODEL_MAX], xmlChar *text)
 {
-	const char *s = *p;
-	char quote = '\0';
-
-	for (;;) {
-		s = strchr(s, '<');
-		if (!s)
-			return 0;
-		if (strncmp(s, "<!--", 4) == 0)
-			s = behind(s + 4, "-->");
-		else if (strncmp(s, "<![CDATA[", 9) == 0)
-			s = behind(s + 9, "]]>");
-		else if (s[1] == '?')
-			s = behind(s + 2, "?>");
-		else if (s[1] == '!')
-			return -EBADMSG; /* libvirt writes no document type */
-		else
-			break;
-		if (!s)
-			return -EBADMSG;
-	}
-	s++;
-	*tag = (struct tag){ .end = *s == '/' };
-	s += tag->end;
-	tag->name = s;
-	tag->name_len = strcspn(s, " \t\r\n/>");
-	s += tag->name_len;
-	if (tag->name_len == 0)
-		return -EBADMSG;
-	tag->attributes = s;
-	for (; *s && (quote || *s != '>'); s++)
-		if (quote)
-			quote = *s == quote ? '\0' : quote;
-		else if (*s == '"' || *s == '\'')
-			quote = *s;
-		else if (*s == '<')
-			return -EBADMSG;
-	if (!*s)
-		return -EBADMSG;
-	tag->empty = s[-1] == '/' && s > tag->attributes;
-	tag->attributes_len = (size_t)(s - tag->attributes) - tag->empty;
-	*p = s + 1;
-	return 1;
+	snprintf(ret, DOMAIN_XML_MODEL_MAX, "%s", text ? (const char *)text : "");
+	xmlFree(text);
 }
 
-static void copy(char ret[static DOMAIN_XML_MODEL_MAX], const char *text, size_t len)
+/* @element may be NULL, as may all below. */
+static void copy_attribute(char ret[static DOMAIN_XML_MODEL_MAX], xmlNode *element,
+			   const char *name)
 {
-	len = MIN_OF(len, DOMAIN_XML_MODEL_MAX - 1UL);
-	memcpy(ret, text, len);
-	ret[len] = '\0';
+	copy(ret, element ? xmlGetNoNsProp(element, BAD_CAST name) : NULL);
 }
 
-/* "" if there is no such attribute. */
-static void attribute(const struct tag *tag, const char *name,
-		      char ret[static DOMAIN_XML_MODEL_MAX])
-{
-	const char *s = tag->attributes, *end = s + tag->attributes_len;
-	size_t len = strlen(name);
-
-	ret[0] = '\0';
-	while (s < end) {
-		const char *key, *value, *close;
-		size_t key_len;
-
-		s += strspn(s, " \t\r\n");
-		key = s;
-		key_len = strcspn(s, "= \t\r\n/>");
-		s += key_len;
-		s += strspn(s, " \t\r\n");
-		if (s >= end || *s != '=')
-			return;
-		s++;
-		s += strspn(s, " \t\r\n");
-		if (s >= end || (*s != '"' && *s != '\''))
-			return;
-		value = s + 1;
-		close = memchr(value, *s, (size_t)(end - value));
-		if (!close)
-			return;
-		if (key_len == len && memcmp(key, name, len) == 0) {
-			copy(ret, value, (size_t)(close - value));
-			return;
-		}
-		s = close + 1;
-	}
-}
-
-static bool attribute_is(const struct tag *tag, const char *name, const char *value)
+static bool attribute_is(xmlNode *element, const char *name, const char *value)
 {
 	char text[DOMAIN_XML_MODEL_MAX];
 
-	attribute(tag, name, text);
+	copy_attribute(text, element, name);
 	return streq(text, value);
 }
 
 /* Whatever is after -cpu or -global: "...,kvm-asyncpf-int=on", "+kvm_asyncpf_int". */
-static bool adds_asyncpf_int(const struct tag *tag)
+static bool adds_asyncpf_int(xmlNode *root)
 {
-	char value[DOMAIN_XML_MODEL_MAX];
+	xmlNode *commandline = child(root, "commandline");
+	bool found = false;
 
-	attribute(tag, "value", value);
-	return strstr(value, "kvm-asyncpf-int=on") || strstr(value, "kvm_asyncpf_int=on") ||
-	       strstr(value, "+kvm-asyncpf-int") || strstr(value, "+kvm_asyncpf_int");
+	if (!commandline || !commandline->ns ||
+	    !streq((const char *)commandline->ns->href, QEMU_NAMESPACE))
+		return false;
+	for (xmlNode *n = commandline->children; n && !found; n = n->next) {
+		xmlChar *value;
+
+		if (!xml_is_element(n, "arg"))
+			continue;
+		value = xmlGetNoNsProp(n, BAD_CAST "value");
+		found = value && (strstr((const char *)value, "kvm-asyncpf-int=on") ||
+				  strstr((const char *)value, "kvm_asyncpf_int=on") ||
+				  strstr((const char *)value, "+kvm-asyncpf-int") ||
+				  strstr((const char *)value, "+kvm_asyncpf_int"));
+		xmlFree(value);
+	}
+	return found;
 }
 
-/* @text is what follows the tag of the element at @path. */
-static void take(struct domain_xml *x, const char *path, const struct tag *tag, const char *text)
+/* Those that reach into the guest's memory themselves; USB and SCSI do not. */
+static unsigned int count_hostdevs(const xmlNode *devices)
 {
-	if (streq(path, "/domain/cpu")) {
-		attribute(tag, "mode", x->cpu_mode);
-	} else if (streq(path, "/domain/cpu/model")) {
-		if (!tag->empty)
-			copy(x->cpu_model, text, strcspn(text, "<"));
-		/* A mode that is left out is custom. */
-		if (!x->cpu_mode[0])
-			copy(x->cpu_mode, "custom", 6);
-	} else if (streq(path, "/domain/qemu:commandline/qemu:arg")) {
-		x->asyncpf_int = x->asyncpf_int || adds_asyncpf_int(tag);
-	} else if (streq(path, "/domain/features/kvm/hidden")) {
-		x->kvm_hidden = attribute_is(tag, "state", "on");
-	} else if (streq(path, "/domain/memoryBacking/hugepages")) {
-		x->huge_pages = true;
-	} else if (streq(path, "/domain/memoryBacking/locked")) {
-		x->locked = true;
-	} else if (streq(path, "/domain/devices/hostdev")) {
-		/* Those that reach into the guest's memory themselves; USB and SCSI do not. */
-		x->hostdevs +=
-			attribute_is(tag, "type", "pci") || attribute_is(tag, "type", "mdev");
-	} else if (streq(path, "/domain/devices/interface")) {
-		x->hostdevs += attribute_is(tag, "type", "hostdev");
-	} else if (streq(path, "/domain/launchSecurity")) {
-		attribute(tag, "type", x->launch_security);
+	unsigned int count = 0;
+
+	for (xmlNode *n = devices ? devices->children : NULL; n; n = n->next) {
+		if (xml_is_element(n, "hostdev"))
+			count += attribute_is(n, "type", "pci") || attribute_is(n, "type", "mdev");
+		else if (xml_is_element(n, "interface"))
+			count += attribute_is(n, "type", "hostdev");
 	}
+	return count;
 }
 
 int domain_xml_parse(const char *xml, struct domain_xml *ret)
 {
-	char path[PATH_MAX_BYTES] = "";
-	size_t ends[DEPTH_MAX];
 	struct domain_xml x = {};
-	size_t depth = 0, len = 0;
-	bool seen = false;
-	struct tag tag;
-	int r;
+	_cleanup_(xml_doc_freep) xmlDoc *doc = NULL;
+	xmlNode *root, *cpu, *backing, *model;
 
-	/* @ends: how long the path was above each open element; it may be longer than its buffer.
-	 */
-	while ((r = next_tag(&xml, &tag)) > 0) {
-		if (tag.end) {
-			if (depth == 0)
-				return -EBADMSG;
-			len = ends[--depth];
-			if (len < sizeof(path))
-				path[len] = '\0';
-			continue;
-		}
-		if (depth >= DEPTH_MAX || (depth == 0 && seen))
-			return -EBADMSG;
-		ends[depth] = len;
-		if (len + 1 + tag.name_len < sizeof(path))
-			sprintf(path + len, "/%.*s", (int)tag.name_len, tag.name);
-		len += 1 + tag.name_len;
-		if (depth == 0 && !streq(path, "/domain"))
-			return -EBADMSG;
-		seen = true;
-		if (len < sizeof(path))
-			take(&x, path, &tag, xml);
-		if (tag.empty) {
-			len = ends[depth];
-			if (len < sizeof(path))
-				path[len] = '\0';
-		} else {
-			depth++;
-		}
-	}
-	if (r < 0 || depth > 0 || !seen)
+	if (xml_parse(xml, &doc) < 0)
 		return -EBADMSG;
+	root = xmlDocGetRootElement(doc);
+	if (!xml_is_element(root, "domain"))
+		return -EBADMSG;
+
+	cpu = child(root, "cpu");
+	model = child(cpu, "model");
+	backing = child(root, "memoryBacking");
+	copy_attribute(x.cpu_mode, cpu, "mode");
+	copy(x.cpu_model, model ? xmlNodeGetContent(model) : NULL);
+	/* A mode that is left out is custom. */
+	if (model && !x.cpu_mode[0])
+		snprintf(x.cpu_mode, sizeof(x.cpu_mode), "custom");
+	x.asyncpf_int = adds_asyncpf_int(root);
+	x.kvm_hidden =
+		attribute_is(child(child(child(root, "features"), "kvm"), "hidden"), "state", "on");
+	x.huge_pages = child(backing, "hugepages");
+	x.locked = child(backing, "locked");
+	x.hostdevs = count_hostdevs(child(root, "devices"));
+	copy_attribute(x.launch_security, child(root, "launchSecurity"), "type");
 	*ret = x;
 	return 0;
 }

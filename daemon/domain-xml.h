@@ -29,7 +29,7 @@ struct domain_xml {
 	char launch_security[DOMAIN_XML_MODEL_MAX];
 };
 
-/* domain_xml_parse: of libvirt's own writing. 0; -EBADMSG if it is no domain's XML. */
+/* domain_xml_parse: 0; -EBADMSG if it is no domain's XML; -ENOMEM. */
 int domain_xml_parse(const char *xml, struct domain_xml *ret);
 
 /* domain_xml_offers_asyncpf_int: a VM started with it offers kvm-asyncpf-int. */

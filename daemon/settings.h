@@ -72,10 +72,9 @@ int settings_parse_vcpus(struct settings *s, const char *text);
 int settings_to_xml(const struct settings *s, char **ret);
 
 /*
- * settings_from_xml: reads what settings_to_xml() wrote, or a person: attributes
- * in any order, unknown ones and unknown empty elements ignored, nothing else
- * than that small part of XML. *ret is written on success only. 0; -EINVAL;
- * -E2BIG; -ERANGE (a vCPU index that cannot be); -ENOMEM.
+ * settings_from_xml: reads what settings_to_xml() wrote, or a person; unknown
+ * attributes and elements are ignored. *ret is written on success only. 0;
+ * -EINVAL; -E2BIG; -ERANGE (a vCPU index that cannot be); -ENOMEM.
  */
 int settings_from_xml(const char *text, struct settings *ret);
 

@@ -135,6 +135,11 @@ static void test_xml(void **state)
 		{ "<settings><vcpu index=\"1\" mode=\"on\"/><vcpu index=\"1\" mode=\"off\"/>"
 		  "</settings>",
 		  "default 1:off" },
+		{ "<settings mode=\"o&#110;\"/>", "on" },
+		{ "<settings>text<a><vcpu/></a></settings>", "default" },
+		{ "<?xml version=\"1.0\"?><settings/>", "default" },
+		{ "<apf:settings mode=\"pv\"><apf:vcpu index=\"0\" mode=\"on\"/></apf:settings>",
+		  "pv 0:on" },
 		{ "", NULL },
 		{ "<", NULL },
 		{ "<settings", NULL },
@@ -153,19 +158,17 @@ static void test_xml(void **state)
 		{ "<settings mode=\"default\"/>", NULL },
 		{ "<settings mode=\"\"/>", NULL },
 		{ "<settings mode=\"on\" mode=\"off\"/>", NULL },
-		{ "<settings mode=\"o&#110;\"/>", NULL },
 		{ "<settings a=\"1\"b=\"2\"/>", NULL },
 		{ "</settings>", NULL },
 		{ "<vcpu index=\"1\" mode=\"on\"/>", NULL },
-		{ "<settings>text</settings>", NULL },
 		{ "<settings><vcpu mode=\"on\"/></settings>", NULL },
 		{ "<settings><vcpu index=\"1\"/></settings>", NULL },
 		{ "<settings><vcpu index=\"4096\" mode=\"on\"/></settings>", NULL },
 		{ "<settings><vcpu index=\"-1\" mode=\"on\"/></settings>", NULL },
-		{ "<settings><a><b/></a></settings>", NULL },
+		{ "<settings><vcpu index=\"0\" mode=\"default\"/></settings>", NULL },
 		{ "<settings><!-- </settings>", NULL },
 		{ "<!DOCTYPE settings><settings/>", NULL },
-		{ "<?xml version=\"1.0\"?><settings/>", NULL },
+		{ "<!DOCTYPE s [<!ENTITY a \"on\">]><settings mode=\"&a;\"/>", NULL },
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {

@@ -38,7 +38,7 @@ systemd systemd-sysv systemd-container udev dbus polkitd openssh-server kmod pro
 libvirt-daemon-system libvirt-clients qemu-system-x86
 linux-image-amd64 linux-headers-amd64 gcc libc6-dev make perl
 meson ninja-build pkg-config libsystemd-dev libvirt-dev libnl-3-dev libnl-genl-3-dev
-libjson-c-dev libncurses-dev libmicrohttpd-dev libcmocka-dev
+libjson-c-dev libncurses-dev libmicrohttpd-dev libcmocka-dev libxml2-dev
 busybox-static libnl-utils python3-minimal python3-dbus strace tmux
 cockpit-ws cockpit-bridge cockpit-system
 """.split()
