@@ -12,7 +12,8 @@ from contextlib import contextmanager
 import pytest
 
 from apflab import VM
-from apflab.netlink import OFF, ON, Netlink
+from apflab.logs import apfd_errors
+from apflab.netlink import OFF, ON
 from apflab.paths import REPO
 
 sys.path.insert(0, str(REPO / "tests/dashboard"))
@@ -39,11 +40,8 @@ def dist():
 
 
 @pytest.fixture(scope="module")
-def nl(host):
-    nl = Netlink(host).load()
-    host.run("systemctl restart apfd")
-    yield nl
-    host.run("systemctl stop apfd; rmmod apf_host", check=False, timeout=120)
+def nl(nl_apfd):
+    return nl_apfd
 
 
 @pytest.fixture(scope="module")
@@ -285,8 +283,7 @@ def test_refused_to_an_ordinary_user(page, browser, cockpit, host, nl, vms):
         host.run("rm /etc/polkit-1/rules.d/50-lab.rules; systemctl restart polkit")
 
 
-def test_nothing_was_complained_of(browser, host):
+def test_nothing_was_complained_of(browser, nl):
     # before it shows its form, cockpit's log-in page asks whether one is logged in already
     assert [e for e in browser.errors() if "/cockpit/login" not in e] == []
-    entries = [json.loads(line) for line in host.run("journalctl -u apfd -o json --no-pager").stdout.splitlines()]
-    assert [e["MESSAGE"] for e in entries if int(e["PRIORITY"]) <= 3 and e.get("_COMM") == "apfd"] == []
+    assert apfd_errors(nl) == []
