@@ -17,6 +17,11 @@ answer() {
 	rm -f "$out" "$out.cmd"
 }
 
-while read -r word id command; do
-	[ "$word" = RUN ] && answer "$id" "$command" &
+# While nobody is connected there is nothing but an end of file to read. The port stays open all the
+# same: what the host sends before one that was closed is opened again, the kernel drops.
+while :; do
+	while read -r word id command; do
+		[ "$word" = RUN ] && answer "$id" "$command" &
+	done
+	sleep 0.2
 done
