@@ -732,6 +732,9 @@ static void check_swap_ins(const struct doctor_vm *v, struct diagnosis *d)
 	} else if (v->state == VM_STATE_OFF) {
 		diag_add(d, CHECK_SWAP_INS, DIAG_OK,
 			 "%.0f %% of its swap-ins are asynchronous: its gate is off", 100 * share);
+	} else if (v->just_moved) {
+		diag_add(d, CHECK_SWAP_INS, DIAG_OK,
+			 "a gate of it was moved just now: too early to judge");
 	} else {
 		diag_add(d, CHECK_SWAP_INS, now ? DIAG_FAIL : DIAG_WARN,
 			 "only %.0f %% of its swap-ins are asynchronous%s, though its gate is %s: "

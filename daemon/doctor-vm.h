@@ -27,6 +27,7 @@
  * @nested_guard: and guards nested guests
  * @why_unwatched: NULL if it is watched; what follows counts only then
  * @state: of its gates as a whole
+ * @just_moved: a gate was moved in the interval that @figures are of
  * @guest: report of its guest, by &enum apf_guest_attr
  */
 struct doctor_vm {
@@ -42,6 +43,7 @@ struct doctor_vm {
 	bool nested_guard;
 	const char *why_unwatched;
 	enum vm_state state;
+	bool just_moved;
 	const struct genl_vcpu *vcpus;
 	size_t n_vcpus;
 	const struct stats_totals *totals;

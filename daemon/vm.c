@@ -571,6 +571,7 @@ int vm_read_vcpus(struct vm *vm)
 
 void vm_gate_set(struct vm *vm, enum apf_state state, const uint32_t *indices, size_t n_indices)
 {
+	vm->gate_usec = clock_usec(CLOCK_MONOTONIC);
 	if (n_indices == 0) {
 		vm->gate = state;
 		for (size_t i = 0; i < vm->n_vcpus; i++) {

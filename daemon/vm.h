@@ -88,6 +88,7 @@ struct vm_view {
  * @pidfd: of the process, -1 if not known
  * @module_id: the module's name of it, 0 while not watched
  * @gate: the state given to the VM as a whole, while watched
+ * @gate_usec: when a gate of it was last moved, CLOCK_MONOTONIC; 0 if never
  * @why_unwatched: for people, while not watched
  * @vcpus: by index, as last read
  * @have_sample: view.totals is from the module and not the start
@@ -131,6 +132,7 @@ struct vm {
 	bool complained;
 	uint32_t module_id;
 	enum apf_state gate;
+	uint64_t gate_usec;
 	char why_unwatched[GENL_TEXT_MAX + 64];
 	struct genl_vcpu *vcpus;
 	size_t n_vcpus;

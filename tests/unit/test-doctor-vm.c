@@ -405,6 +405,9 @@ static void test_swap_ins(void **state)
 	figures.sync_rate = 100;
 	c[APF_STAT_SYNC_STALLS] = 0;
 	look(CHECK_SWAP_INS, DIAG_FAIL, "silently inactive");
+	vm.just_moved = true;
+	look(CHECK_SWAP_INS, DIAG_OK, "too early");
+	vm.just_moved = false;
 	vm.state = VM_STATE_OFF;
 	look(CHECK_SWAP_INS, DIAG_OK, "its gate is off");
 
