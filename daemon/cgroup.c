@@ -7,6 +7,8 @@
 #include <linux/magic.h>
 #include <sys/vfs.h>
 
+#include "file.h"
+
 enum {
 	/* Of Linux 6.12: memory.stat 1.9 KB. A longer file is read as far as this. */
 	FILE_MAX_BYTES = 16384,
@@ -129,37 +131,6 @@ void cgroup_parse_pressure(const char *text, struct cgroup_facts *facts)
 
 /* ---- files ---- */
 
-/* The whole file, or its first @size - 1 bytes. A NUL in it ends it. */
-static int read_fd(int fd, char *buf, size_t size)
-{
-	size_t len = 0;
-
-	while (len < size - 1) {
-		ssize_t n = pread(fd, buf + len, size - 1 - len, (off_t)len);
-
-		if (n < 0) {
-			if (errno == EINTR)
-				continue;
-			return -errno;
-		}
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	buf[len] = '\0';
-	return 0;
-}
-
-static int read_at(int dir_fd, const char *name, char *buf, size_t size)
-{
-	_cleanup_close_ int fd = -1;
-
-	fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0)
-		return -errno;
-	return read_fd(fd, buf, size);
-}
-
 static int read_membership(const char *proc_root, pid_t pid, char *ret_path, size_t size)
 {
 	char name[PATH_MAX], text[MEMBERSHIP_MAX_BYTES];
@@ -168,7 +139,7 @@ static int read_membership(const char *proc_root, pid_t pid, char *ret_path, siz
 	if ((size_t)snprintf(name, sizeof(name), "%s/%d/cgroup", proc_root, (int)pid) >=
 	    sizeof(name))
 		return -ENAMETOOLONG;
-	r = read_at(AT_FDCWD, name, text, sizeof(text));
+	r = file_read_at(AT_FDCWD, name, text, sizeof(text));
 	if (r < 0)
 		return r == -ENOENT ? -ESRCH : r;
 	return cgroup_parse_membership(text, ret_path, size);
@@ -244,16 +215,17 @@ void cgroup_read(struct cgroup *c, struct cgroup_facts *ret)
 	char text[FILE_MAX_BYTES];
 
 	*ret = (struct cgroup_facts){};
-	if (read_at(c->dir_fd, "memory.current", text, sizeof(text)) >= 0 &&
+	if (file_read_at(c->dir_fd, "memory.current", text, sizeof(text)) >= 0 &&
 	    cgroup_parse_bytes(text, &ret->current_bytes) >= 0)
 		ret->known |= CGROUP_CURRENT;
-	if (read_at(c->dir_fd, "memory.swap.current", text, sizeof(text)) >= 0 &&
+	if (file_read_at(c->dir_fd, "memory.swap.current", text, sizeof(text)) >= 0 &&
 	    cgroup_parse_bytes(text, &ret->swap_bytes) >= 0)
 		ret->known |= CGROUP_SWAP;
-	if (read_at(c->dir_fd, "memory.stat", text, sizeof(text)) >= 0)
+	if (file_read_at(c->dir_fd, "memory.stat", text, sizeof(text)) >= 0)
 		cgroup_parse_stat(text, ret);
-	if ((c->trigger_fd >= 0 ? read_fd(c->trigger_fd, text, sizeof(text))
-				: read_at(c->dir_fd, "memory.pressure", text, sizeof(text))) >= 0)
+	if ((c->trigger_fd >= 0
+		     ? file_read(c->trigger_fd, text, sizeof(text))
+		     : file_read_at(c->dir_fd, "memory.pressure", text, sizeof(text))) >= 0)
 		cgroup_parse_pressure(text, ret);
 }
 

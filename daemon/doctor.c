@@ -183,8 +183,8 @@ static int answer_vm(const struct manager *m, const struct vm *vm, sd_bus_messag
 		.config = parse(config, &config_xml),
 		.why_unwatched = vm->module_id ? NULL : vm->why_unwatched,
 		.state = (enum vm_state)vm->view.state,
-		.just_moved = vm->gate_usec && clock_usec(CLOCK_MONOTONIC) - vm->gate_usec <
-						       2 * vm->manager->conf->tick_usec,
+		.just_moved = vm->gate_usec &&
+			      clock_usec(CLOCK_MONOTONIC) - vm->gate_usec < 2 * m->conf->tick_usec,
 		.vcpus = vm->vcpus,
 		.n_vcpus = vm->n_vcpus,
 		.totals = &vm->view.totals,

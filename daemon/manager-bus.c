@@ -217,45 +217,38 @@ static const sd_bus_vtable manager_vtable[] = {
 };
 /* clang-format on */
 
-void manager_bus_host_module_changed(struct manager *m)
+/* @names is a list that ends with NULL; @what is for people. */
+static void announce(struct manager *m, const char *const *names, const char *what)
 {
 	int r;
 
-	r = sd_bus_emit_properties_changed(m->bus, NAME_PATH_ROOT, "org.apfd.Manager1",
-					   "HostModule", "HostModuleVersion", "NoWaitSwapin",
-					   "NestedGuard", NULL);
+	r = sd_bus_emit_properties_changed_strv(m->bus, NAME_PATH_ROOT, "org.apfd.Manager1",
+						(char **)names);
 	if (r < 0)
-		log_errno(LOG_DEBUG, r, "Cannot announce the host module, ignoring");
+		log_errno(LOG_DEBUG, r, "Cannot announce %s, ignoring", what);
+}
+
+#define ANNOUNCE(m, what, ...) announce(m, (const char *const[]){ __VA_ARGS__, NULL }, what)
+
+void manager_bus_host_module_changed(struct manager *m)
+{
+	ANNOUNCE(m, "the host module", "HostModule", "HostModuleVersion", "NoWaitSwapin",
+		 "NestedGuard");
 }
 
 void manager_bus_libvirt_changed(struct manager *m)
 {
-	int r;
-
-	r = sd_bus_emit_properties_changed(m->bus, NAME_PATH_ROOT, "org.apfd.Manager1", "Libvirt",
-					   NULL);
-	if (r < 0)
-		log_errno(LOG_DEBUG, r, "Cannot announce libvirt's state, ignoring");
+	ANNOUNCE(m, "libvirt's state", "Libvirt");
 }
 
 void manager_bus_conf_changed(struct manager *m)
 {
-	int r;
-
-	r = sd_bus_emit_properties_changed(m->bus, NAME_PATH_ROOT, "org.apfd.Manager1",
-					   "ConfigFiles", "ConfigError", "DryRun", NULL);
-	if (r < 0)
-		log_errno(LOG_DEBUG, r, "Cannot announce the configuration, ignoring");
+	ANNOUNCE(m, "the configuration", "ConfigFiles", "ConfigError", "DryRun");
 }
 
 void manager_bus_swap_changed(struct manager *m)
 {
-	int r;
-
-	r = sd_bus_emit_properties_changed(m->bus, NAME_PATH_ROOT, "org.apfd.Manager1", "Swap",
-					   NULL);
-	if (r < 0)
-		log_errno(LOG_DEBUG, r, "Cannot announce the swap devices, ignoring");
+	ANNOUNCE(m, "the swap devices", "Swap");
 }
 
 static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error *error)

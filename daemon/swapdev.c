@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 
+#include "file.h"
 #include "name.h"
 
 enum {
@@ -117,28 +118,6 @@ int swapdev_parse_stat(const char *text, uint64_t *ret_reads, uint64_t *ret_msec
 
 /* ---- files ---- */
 
-static int read_file(const char *path, char *buf, size_t size)
-{
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	size_t len = 0;
-
-	if (fd < 0)
-		return -errno;
-	while (len < size - 1) {
-		ssize_t n = read(fd, buf + len, size - 1 - len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	buf[len] = '\0';
-	return 0;
-}
-
 static bool has_block_device(const char *sys_root, const char *name)
 {
 	char path[PATH_MAX];
@@ -165,7 +144,7 @@ static int find_mapped(const char *sys_root, const char *wanted, char *buf, size
 			continue;
 		if ((size_t)snprintf(path, sizeof(path), "%s/class/block/%s/dm/name", sys_root,
 				     de->d_name) >= sizeof(path) ||
-		    read_file(path, name, sizeof(name)) < 0)
+		    file_read_at(AT_FDCWD, path, name, sizeof(name)) < 0)
 			continue;
 		name[strcspn(name, "\n")] = '\0';
 		if (streq(name, wanted) && strlen(de->d_name) < size) {
@@ -207,7 +186,8 @@ static void measure(struct swapdev *d, const char *sys_root)
 	if (!d->name[0])
 		return;
 	snprintf(path, sizeof(path), "%s/class/block/%s/stat", sys_root, d->name);
-	if (read_file(path, text, sizeof(text)) < 0 || swapdev_parse_stat(text, &reads, &msec) < 0)
+	if (file_read_at(AT_FDCWD, path, text, sizeof(text)) < 0 ||
+	    swapdev_parse_stat(text, &reads, &msec) < 0)
 		return;
 	d->reads = reads;
 	if (reads < d->base_reads || msec < d->base_msec || d->base_reads == 0) {
@@ -239,7 +219,7 @@ int swapdevs_read(struct swapdevs *s, const char *proc_root, const char *sys_roo
 
 	if ((size_t)snprintf(path, sizeof(path), "%s/swaps", proc_root) >= sizeof(path))
 		return -ENAMETOOLONG;
-	r = read_file(path, text, sizeof(text));
+	r = file_read_at(AT_FDCWD, path, text, sizeof(text));
 	if (r < 0)
 		return r;
 	swapdevs_parse(text, &now);

@@ -90,15 +90,20 @@ static int append_guest(sd_bus_message *m, const uint32_t *value, bool with_age)
 }
 
 /* As a dictionary, without what is not known. */
-static int append_figures(sd_bus_message *m, const struct policy_figures *f)
+static int append_known(sd_bus_message *m, const char *const *names, const double *values, size_t n)
 {
 	int r;
 
 	r = sd_bus_message_open_container(m, 'a', "{sd}");
-	for (size_t i = 0; r >= 0 && i <= POLICY_FIGURE_MAX; i++)
-		if (!isnan(f->value[i]))
-			r = sd_bus_message_append(m, "{sd}", policy_figure_names[i], f->value[i]);
+	for (size_t i = 0; r >= 0 && i < n; i++)
+		if (!isnan(values[i]))
+			r = sd_bus_message_append(m, "{sd}", names[i], values[i]);
 	return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_figures(sd_bus_message *m, const struct policy_figures *f)
+{
+	return append_known(m, policy_figure_names, f->value, ELEMENTSOF(f->value));
 }
 
 /* An array in the struct: sd-bus itself would look for a pointer. */
@@ -240,14 +245,9 @@ static int property_get_pressure(sd_bus *bus, const char *path, const char *inte
 				 sd_bus_error *error)
 {
 	const struct vm *vm = userdata;
-	int r;
 
-	r = sd_bus_message_open_container(reply, 'a', "{sd}");
-	for (size_t i = 0; r >= 0 && i <= PRESSURE_FIGURE_MAX; i++)
-		if (!isnan(vm->view.pressure[i]))
-			r = sd_bus_message_append(reply, "{sd}", pressure_figure_names[i],
-						  vm->view.pressure[i]);
-	return r < 0 ? r : sd_bus_message_close_container(reply);
+	return append_known(reply, pressure_figure_names, vm->view.pressure,
+			    ELEMENTSOF(vm->view.pressure));
 }
 
 static int property_get_cgroup(sd_bus *bus, const char *path, const char *interface,
@@ -467,8 +467,9 @@ static int no_module_or_not_watched(const struct vm *vm, sd_bus_error *error)
 	return 0;
 }
 
-static int append_vcpu(sd_bus_message *m, const struct genl_vcpu *vcpu)
+static int append_vcpu(sd_bus_message *m, const struct vm *vm, size_t at)
 {
+	const struct genl_vcpu *vcpu = &vm->vcpus[at];
 	static const char *const guest_apf_names[] = {
 		[APF_GUEST_APF_OFF] = "off",
 		[APF_GUEST_APF_USER] = "user",
@@ -526,8 +527,9 @@ static int append_inputs(sd_bus_message *m, const struct policy_figures *f)
 	return sd_bus_message_close_container(m);
 }
 
-static int append_explanation(sd_bus_message *m, const struct vm *vm, const struct governor_vcpu *v)
+static int append_explanation(sd_bus_message *m, const struct vm *vm, size_t at)
 {
+	const struct governor_vcpu *v = &vm->governor.vcpus[at];
 	char reason[POLICY_REASON_MAX];
 	int r;
 
@@ -545,8 +547,9 @@ static int append_explanation(sd_bus_message *m, const struct vm *vm, const stru
 	return sd_bus_message_close_container(m);
 }
 
-static int append_decision(sd_bus_message *m, const struct governor_decision *d)
+static int append_decision(sd_bus_message *m, const struct vm *vm, size_t at)
 {
+	const struct governor_decision *d = governor_decision_at(&vm->governor, at);
 	int r;
 
 	CHECK(sd_bus_message_open_container(m, 'a', "{sv}"));
@@ -568,66 +571,49 @@ static int append_decision(sd_bus_message *m, const struct governor_decision *d)
 }
 #undef CHECK
 
-static int method_get_vcpus(sd_bus_message *message, void *userdata, sd_bus_error *error)
+/* One dictionary for each of @n, appended by @append. */
+static int answer_list(sd_bus_message *message, const struct vm *vm, size_t n,
+		       int (*append)(sd_bus_message *reply, const struct vm *vm, size_t i))
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	const struct vm *vm = userdata;
 	int r;
 
-	r = no_module_or_not_watched(vm, error);
-	if (r < 0)
-		return r;
 	r = sd_bus_message_new_method_return(message, &reply);
-	if (r < 0)
-		return r;
-	r = sd_bus_message_open_container(reply, 'a', "a{sv}");
-	/* As last read, at most a second ago: callers cannot make us ask the module. */
-	for (size_t i = 0; r >= 0 && i < vm->n_vcpus; i++)
-		r = append_vcpu(reply, &vm->vcpus[i]);
+	if (r >= 0)
+		r = sd_bus_message_open_container(reply, 'a', "a{sv}");
+	for (size_t i = 0; r >= 0 && i < n; i++)
+		r = append(reply, vm, i);
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
 	if (r < 0)
 		return r;
 	return sd_bus_send(NULL, reply, NULL);
+}
+
+static int method_get_vcpus(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	const struct vm *vm = userdata;
+	int r;
+
+	r = no_module_or_not_watched(vm, error);
+	/* As last read, at most a second ago: callers cannot make us ask the module. */
+	return r < 0 ? r : answer_list(message, vm, vm->n_vcpus, append_vcpu);
 }
 
 static int method_explain(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	const struct vm *vm = userdata;
 	int r;
 
 	r = no_module_or_not_watched(vm, error);
-	if (r < 0)
-		return r;
-	r = sd_bus_message_new_method_return(message, &reply);
-	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'a', "a{sv}");
-	for (size_t i = 0; r >= 0 && i < vm->governor.n_vcpus; i++)
-		r = append_explanation(reply, vm, &vm->governor.vcpus[i]);
-	if (r >= 0)
-		r = sd_bus_message_close_container(reply);
-	if (r < 0)
-		return r;
-	return sd_bus_send(NULL, reply, NULL);
+	return r < 0 ? r : answer_list(message, vm, vm->governor.n_vcpus, append_explanation);
 }
 
 static int method_history(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	const struct vm *vm = userdata;
-	int r;
 
-	r = sd_bus_message_new_method_return(message, &reply);
-	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'a', "a{sv}");
-	for (size_t i = 0; r >= 0 && i < vm->governor.n_history; i++)
-		r = append_decision(reply, governor_decision_at(&vm->governor, i));
-	if (r >= 0)
-		r = sd_bus_message_close_container(reply);
-	if (r < 0)
-		return r;
-	return sd_bus_send(NULL, reply, NULL);
+	return answer_list(message, vm, vm->governor.n_history, append_decision);
 }
 
 static int method_diagnose(sd_bus_message *message, void *userdata, sd_bus_error *error)

@@ -11,7 +11,6 @@ import re
 import pytest
 
 from apflab import VM
-from apflab.netlink import Netlink
 
 LOAD = "-f 4 -w 1 -m 220 -t 0"
 QEMU_XMLNS = re.compile(r"xmlns:qemu='[^']*'")
@@ -19,11 +18,8 @@ ASYNC_PF, ASYNC_PF_INT = 1 << 4, 1 << 14
 
 
 @pytest.fixture(scope="module")
-def nl(host):
-    nl = Netlink(host).load()
-    host.run("systemctl restart apfd")
-    yield nl
-    host.run("systemctl stop apfd; rmmod apf_host", check=False, timeout=120)
+def nl(nl_apfd):
+    return nl_apfd
 
 
 def doctor(host, *vms, user=None):

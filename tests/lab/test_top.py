@@ -8,7 +8,6 @@ import shlex
 import pytest
 
 from apflab import VM
-from apflab.netlink import Netlink
 
 LOAD = "-f 4 -w 1 -m 220 -t 0"
 SOCKET = "/run/lab/top.tmux"
@@ -64,11 +63,8 @@ class Screen:
 
 
 @pytest.fixture(scope="module")
-def nl(host):
-    nl = Netlink(host).load()
-    host.run("systemctl restart apfd")
-    yield nl
-    host.run("systemctl stop apfd; rmmod apf_host", check=False, timeout=120)
+def nl(nl_apfd):
+    return nl_apfd
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
  * A VM under the policy, without a module: counters are made by the test, a dry
  * run asks no module, and the bus is a socket pair that the test listens to.
  */
-#include "unit.h"
+#include "bus-pair.h"
 
 #include <math.h>
 #include <sys/socket.h>
@@ -23,48 +23,15 @@ static struct vm *vm;
 static struct genl_vcpu reading[VCPUS];
 static uint64_t now;
 
-static sd_bus *end_of_pair(int fd, bool server)
-{
-	sd_id128_t id = {};
-	sd_bus *bus;
-
-	assert_true(sd_bus_new(&bus) >= 0);
-	assert_true(sd_bus_set_fd(bus, fd, fd) >= 0);
-	if (server)
-		assert_true(sd_bus_set_server(bus, 1, id) >= 0);
-	assert_true(sd_bus_set_anonymous(bus, 1) >= 0);
-	assert_true(sd_bus_start(bus) >= 0);
-	return bus;
-}
-
-/* The next signal, NULL if none comes. */
-static sd_bus_message *next_signal(void)
-{
-	for (int i = 0; i < 100; i++) {
-		sd_bus_message *m = NULL;
-
-		while (sd_bus_process(manager.bus, NULL) > 0)
-			;
-		assert_true(sd_bus_process(client, &m) >= 0);
-		if (m)
-			return m;
-	}
-	return NULL;
-}
-
 static int setup(void **state)
 {
 	struct virt_domain d = { .uuid = UUID, .name = (char *)"web1", .id = 1 };
-	int fds[2];
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds),
-			 0);
 	memset(&manager, 0, sizeof(manager));
 	TAILQ_INIT(&manager.vms);
 	policy_params_init(&manager.policy);
 	manager.dry_run = true;
-	manager.bus = end_of_pair(fds[0], true);
-	client = end_of_pair(fds[1], false);
+	bus_pair(&manager.bus, &client);
 	assert_true(vm_bus_register(&manager) >= 0);
 
 	assert_int_equal(vm_new(&manager, &d, true, &vm), 0);
@@ -196,7 +163,7 @@ static void test_decided_is_told(void **state)
 		stall(1, 90, 5000);
 		tick();
 	}
-	m = next_signal();
+	m = bus_pair_next(manager.bus, client);
 	assert_non_null(m);
 	assert_true(sd_bus_message_is_signal(m, "org.apfd.VM1", "Decided"));
 	assert_true(sd_bus_message_read(m, "s", &text) > 0);
@@ -217,7 +184,7 @@ static void test_decided_is_told(void **state)
 	assert_true(sd_bus_message_read(m, "b", &dry_run) > 0);
 	assert_true(dry_run);
 	/* Nothing is about to change. */
-	assert_null(next_signal());
+	assert_null(bus_pair_next(manager.bus, client));
 }
 
 /* An emergency node does not wait for the tick. */

@@ -3,7 +3,7 @@
  * One VM and what the bus shows of it, without a module: its readings are made
  * by the test, the bus is a socket pair with the daemon's end at one side.
  */
-#include "unit.h"
+#include "bus-pair.h"
 
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -23,48 +23,13 @@ static sd_bus *client;
 static struct vm *vm;
 static struct genl_vcpu reading[VCPUS];
 
-/* ---- the two ends ---- */
-
-static sd_bus *end_of_pair(int fd, bool server)
-{
-	sd_id128_t id = {};
-	sd_bus *bus;
-
-	assert_true(sd_bus_new(&bus) >= 0);
-	assert_true(sd_bus_set_fd(bus, fd, fd) >= 0);
-	if (server)
-		assert_true(sd_bus_set_server(bus, 1, id) >= 0);
-	assert_true(sd_bus_set_anonymous(bus, 1) >= 0);
-	assert_true(sd_bus_start(bus) >= 0);
-	return bus;
-}
-
-/* Lets both ends work until the client has a message for us. */
-static sd_bus_message *next_message(void)
-{
-	for (int i = 0; i < 1000; i++) {
-		sd_bus_message *m = NULL;
-
-		while (sd_bus_process(manager.bus, NULL) > 0)
-			;
-		assert_true(sd_bus_process(client, &m) >= 0);
-		if (m)
-			return m;
-	}
-	return NULL;
-}
-
 static int setup(void **state)
 {
 	struct virt_domain d = { .uuid = UUID, .name = (char *)"web1", .id = 1 };
-	int fds[2];
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds),
-			 0);
 	memset(&manager, 0, sizeof(manager));
 	TAILQ_INIT(&manager.vms);
-	manager.bus = end_of_pair(fds[0], true);
-	client = end_of_pair(fds[1], false);
+	bus_pair(&manager.bus, &client);
 	assert_true(vm_bus_register(&manager) >= 0);
 	assert_true(sd_bus_add_object_manager(manager.bus, NULL, NAME_PATH_ROOT) >= 0);
 
@@ -154,7 +119,7 @@ static sd_bus_message *get_property(const char *name)
 						   "org.freedesktop.DBus.Properties", "Get") >= 0);
 	assert_true(sd_bus_message_append(m, "ss", "org.apfd.VM1", name) >= 0);
 	assert_true(sd_bus_send(client, m, &cookie) >= 0);
-	reply = next_message();
+	reply = bus_pair_next(manager.bus, client);
 	assert_non_null(reply);
 	assert_false(sd_bus_message_is_method_error(reply, NULL));
 	assert_true(sd_bus_message_get_reply_cookie(reply, &answered) >= 0);
@@ -208,7 +173,7 @@ static int published(void)
 	const char *interface, *name;
 
 	vm_bus_publish(vm);
-	m = next_message();
+	m = bus_pair_next(manager.bus, client);
 	if (!m)
 		return -1;
 	assert_true(sd_bus_message_is_signal(m, "org.freedesktop.DBus.Properties",
@@ -370,7 +335,7 @@ static void test_signal(void **state)
 		size_t n;
 
 		vm_bus_guest_event(vm, &e);
-		m = next_message();
+		m = bus_pair_next(manager.bus, client);
 		assert_non_null(m);
 		assert_true(sd_bus_message_is_signal(m, "org.apfd.VM1", "GuestEvent") > 0);
 		assert_string_equal(sd_bus_message_get_path(m), PATH);
