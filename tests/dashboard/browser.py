@@ -32,7 +32,7 @@ class Browser:
         except BaseException:
             shutil.rmtree(self.profile, ignore_errors=True)
             raise
-        self.driver.set_page_load_timeout(180)
+        self.driver.set_page_load_timeout(300)
 
     def close(self):
         try:

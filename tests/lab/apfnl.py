@@ -12,7 +12,8 @@ from the ABI header, so that what the header says is what is tested.
                     "vm_pid" PID (its KVM descriptor becomes VM_FD),
                     "raw" hex bytes in place of the attributes
   "cmd" CLOCK asks nobody and replies with CLOCK_MONOTONIC in seconds
-  apfnl.py --listen SECONDS   prints events as JSON lines
+  apfnl.py --listen SECONDS EVENT COUNT   prints events of the kind EVENT as JSON
+                     lines, until there were COUNT, and then for one second more
 """
 import ctypes
 import errno
@@ -199,6 +200,7 @@ def main():
     if sys.argv[1] == "--listen":
         link.sock.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, link.groups["events"])
         end = time.monotonic() + float(sys.argv[2])
+        event, left_over = int(sys.argv[3]), int(sys.argv[4])
         print("listening", flush=True)
         while (left := end - time.monotonic()) > 0:
             link.sock.settimeout(left)
@@ -206,7 +208,14 @@ def main():
                 data = link.sock.recv(1 << 17)
             except TimeoutError:
                 break
-            print(json.dumps(decode(data[20:struct.unpack_from("I", data)[0]])), flush=True)
+            got = decode(data[20:struct.unpack_from("I", data)[0]])
+            if got.get("EVENT") != event:
+                continue
+            print(json.dumps(got), flush=True)
+            left_over -= 1
+            if left_over == 0:
+                # one too many would be seen, too
+                end = min(end, time.monotonic() + 1)
         return 0
     print(json.dumps([link.call(json.loads(arg)) for arg in sys.argv[1:]]))
     return 0

@@ -24,8 +24,8 @@ from selenium.webdriver.common.keys import Keys  # noqa: E402
 LOAD = "-f 4 -w 1 -m 220 -t 0"
 SHOTS = REPO / "build/check/cockpit"
 PASSWORD = "apf-Lab-7"
-PATIENCE_SEC = 90
-LOGIN_SEC = 180
+PATIENCE_SEC = 180
+LOGIN_SEC = 300
 FRAME = "iframe[name*='/apf']"
 RATES = 'svg[aria-label^="Swap-ins per second"]'
 

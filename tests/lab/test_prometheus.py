@@ -18,6 +18,7 @@ from apflab import VM
 from apflab.host import free_port
 from apflab.netlink import Netlink
 from apflab.paths import REPO
+from apflab.patience import patient
 
 PORT = 9713
 SCRAPE_SEC = 3
@@ -64,10 +65,10 @@ class Prometheus:
         return {(a["labels"]["alertname"], a["labels"].get("instance"), a["labels"].get("vm", ""))
                 for a in data["alerts"] if a["state"] == "firing"} if data else set()
 
-    def wait_for(self, what, condition, timeout=90):
+    def wait_for(self, what, condition, timeout=patient(60)):
         end = time.monotonic() + timeout
         while not (value := condition()):
-            assert time.monotonic() < end, f"waited {timeout} s for {what}; firing: {self.firing()}; " \
+            assert time.monotonic() < end, f"waited {timeout:.0f} s for {what}; firing: {self.firing()}; " \
                 f"targets: {[t['lastError'] for t in (self.ask('targets') or {}).get('activeTargets', [])]}"
             time.sleep(0.5)
         return value
@@ -142,10 +143,10 @@ def test_it_knows_what_apfctl_knows(hosts, guest, prometheus):
                          ("halted", "apf_halted_total"), ("sync_stalls", 'apf_swapins_total{kind="sync"}')):
         before = counters(host)[name]
         # Of a scrape after that look: it takes a second in apfd, one in the exporter, two here.
-        time.sleep(2 * SCRAPE_SEC + 2)
+        prometheus.wait_for(series, lambda: prometheus.query(series).get(key, -1) >= before)
         got = prometheus.query(series)[key]
         assert before <= got <= counters(host)[name], series
-    assert prometheus.query('rate(apf_swapins_total{kind="async"}[20s])')[key] > 5
+    prometheus.wait_for("a rate", lambda: prometheus.query('rate(apf_swapins_total{kind="async"}[20s])').get(key, 0) > 5)
     swapped = json.loads(host.run("apfctl --json status web-1").stdout)["swapped_bytes"]
     assert prometheus.query("apf_swapped_bytes")[key] == pytest.approx(swapped, rel=0.3)
     count = prometheus.query('apf_swapin_latency_seconds_count{kind="async"}')[key]

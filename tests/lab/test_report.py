@@ -12,7 +12,7 @@ from apflab import VM
 from apflab.logs import apfd_errors, trouble
 from apflab.netlink import difference
 
-LOAD = "-f 4 -w 1 -m 220 -t 0"
+LOAD = "-p -f 4 -w 1 -m 220 -t 0"
 VCPUS = 2
 IFACE = "org.apfd.VM1"
 PARAMS = "/sys/module/apf_guest/parameters"
@@ -72,7 +72,7 @@ class Watched:
     def settled(self):
         """Nothing is injected any more and no emergency node is in use."""
         self.inject(inject_early=0, inject_alloc=0, inject_drop=0, inject_delay=0,
-                    rescue_ms=1000, age_ms=10000)
+                    rescue_ms=1000, age_ms=20000)
         self.wait_props("the pool to be full", lambda p: p["GuestModule"] == "present" and
                         not p["PausedVCPUs"] and p["GuestReport"]["PoolInUse"] == 0)
 
@@ -148,7 +148,7 @@ def listener(host, guest):
 
 def test_report_is_shown(host, nl, guest):
     waits, wakes = int(guest.figure("waits")), int(guest.figure("wakes"))
-    time.sleep(3)
+    guest.wait_props("a newer report", lambda p: p["GuestReport"]["Waits"] > waits and p["GuestReport"]["Wakes"] >= wakes)
     p, vcpus = guest.props(), guest.vcpus()
     status = json.loads(host.run("apfctl --json status reports").stdout)
     later = int(guest.figure("waits"))
@@ -165,7 +165,8 @@ def test_report_is_shown(host, nl, guest):
     for v in vcpus:
         assert set(v["GuestReport"]) == FIGURES | {"AgeMSec"}
         assert v["GuestReport"]["PoolSize"] == 1
-        assert v["GuestReport"]["AgeMSec"] < 5000
+        # each second, by a host that may be slow
+        assert v["GuestReport"]["AgeMSec"] < 15000
     # At most one reading lies between the two.
     assert sum(v["GuestReport"]["Waits"] for v in vcpus) >= p["GuestReport"]["Waits"]
     assert status["guest_module"] == "present"
@@ -177,7 +178,7 @@ def test_emergency_node(nl, guest, listener):
     """No memory for a wake-up that came early: the gate closes until the node is back."""
     guest.settled()
     before = guest.props()
-    guest.inject(inject_ms=4000, inject_alloc=1, inject_early=1)
+    guest.inject(inject_ms=10000, inject_alloc=1, inject_early=1)
     p = guest.wait_props("a paused vCPU", lambda p: p["PausedVCPUs"])
     assert p["GuestReport"]["PoolInUse"] == 1
     [paused] = p["PausedVCPUs"]
@@ -199,7 +200,7 @@ def test_emergency_node(nl, guest, listener):
     assert (taken[2]["PoolSize"], taken[2]["PoolInUse"]) == (1, 1)
     assert [e[0] for e in listener.guest_events(guest.path)] == ["pool-taken", "pool-returned"]
     assert listener.changes(guest.path, "PausedVCPUs")[0] == [paused]
-    guest.host.wait_for(lambda: listener.changes(guest.path, "PausedVCPUs")[-1] == [], 10,
+    guest.host.wait_for(lambda: listener.changes(guest.path, "PausedVCPUs")[-1] == [], 20,
                         "the end to be told")
 
 
@@ -313,7 +314,7 @@ def without_module(guest):
     areas = [int(guest.figure(f"cpu{i}/msr"), 0) & ~0x3f for i in range(VCPUS)]
     li = Listener(guest.host)
     try:
-        guest.inject(inject_ms=3000, inject_alloc=1, inject_early=1)
+        guest.inject(inject_ms=8000, inject_alloc=1, inject_early=1)
         guest.wait_props("a paused vCPU", lambda p: p["PausedVCPUs"])
         guest.vm.run("rmmod apf_guest", timeout=120, check=True)
         guest.wait_props("the module to be gone", lambda p: p["GuestModule"] == "absent")
@@ -403,10 +404,12 @@ def test_a_lie_closes_the_gate_of_the_liar_alone(nl, guest, without_module):
         # From the module: apfd's counters are up to a second older than the pause it shows.
         vm_id = nl.dump("VM_GET")[0]["VM_ID"]
         before = nl.vcpus(vm_id)
-        time.sleep(4)
-        grown = [difference(b["STATS"], a["STATS"]) for b, a in zip(before, nl.vcpus(vm_id))]
-        assert grown[0]["NOT_PRESENT"] == 0 and grown[0]["REFUSED_PAUSED"] > 0
-        assert grown[1]["NOT_PRESENT"] > 0 and grown[1]["REFUSED_PAUSED"] == 0
+
+        def grown():
+            return [difference(b["STATS"], a["STATS"]) for b, a in zip(before, nl.vcpus(vm_id))]
+        guest.host.wait_for(lambda: grown()[0]["REFUSED_PAUSED"] > 0 and grown()[1]["NOT_PRESENT"] > 0, 20,
+                            "faults on each vCPU")
+        assert grown()[0]["NOT_PRESENT"] == 0 and grown()[1]["REFUSED_PAUSED"] == 0
     finally:
         pad.write(bytes(56))
     guest.wait_props("the gate to be open",

@@ -112,7 +112,7 @@ class Build:
             raise LabError(f"no part {', '.join(sorted(wrong))} to build; there are: {', '.join(PARTS)}")
         if (self.out / "image").exists() and (self.out / "image").read_text() != self.image.path.name:
             # objects of another compiler or kernel
-            for folder in ("work", "meson", "modules", "dest"):
+            for folder in ("work", "work-selftest", "meson", "modules", "dest"):
                 shutil.rmtree(self.out / folder, ignore_errors=True)
         (self.out / "image").write_text(self.image.path.name)
         for folder, name in MODULES.items():
@@ -123,31 +123,37 @@ class Build:
         if "guest" in parts:
             self.guest()
 
-    def module(self, source, name):
-        """One out-of-tree module; its objects stay out of the repository."""
+    def selftested(self):
+        """apf_host with the tests that it runs when it is loaded."""
+        with self.locked():
+            return self.module(paths.REPO / "host-module", "apf_host", "APF_HOST_DEBUG=y", "-selftest")
+
+    def module(self, source, name, option="", suffix=""):
+        """One out-of-tree module, with a make @option as name@suffix.ko; its objects stay out of the repository."""
         if not (source / "Kbuild").exists() and not (source / "Makefile").exists():
             say(f"no {source.name}/ yet, {name}.ko is not built")
             return None
-        ko = self.modules / f"{name}.ko"
+        ko = self.modules / f"{name}{suffix}.ko"
 
         def build():
-            work = self.out / "work"
+            work = self.out / f"work{suffix}"
             mirror(source, work / source.name)
             if (paths.REPO / "include").exists():
                 mirror(paths.REPO / "include", work / "include")
             if (paths.REPO / "VERSION").exists():
                 shutil.copy(paths.REPO / "VERSION", work / "VERSION")
             self.chroot(f"make -j$(nproc) -C /lib/modules/{self.image.kver}/build "
-                        f"M=/out/work/{source.name} W=1 modules >/out/{name}.log 2>&1 || "
-                        f"{{ cat /out/{name}.log; exit 1; }}\n"
+                        f"M=/out/work{suffix}/{source.name} W=1 {option} modules >/out/{ko.stem}.log 2>&1 || "
+                        f"{{ cat /out/{ko.stem}.log; exit 1; }}\n"
                         f"mkdir -p /out/modules\n"
-                        f"strip --strip-debug -o /out/modules/{name}.ko /out/work/{source.name}/{name}.ko",
-                        f"building {name}.ko for {self.release}")
-            warnings = (self.out / f"{name}.log").read_text()
+                        f"strip --strip-debug -o /out/modules/{ko.name} /out/work{suffix}/{source.name}/{name}.ko",
+                        f"building {ko.name} for {self.release}")
+            warnings = (self.out / f"{ko.stem}.log").read_text()
             if "warning:" in warnings:
-                say(f"{name}: compiler warnings, see {self.out}/{name}.log")
+                say(f"{ko.stem}: compiler warnings, see {self.out}/{ko.stem}.log")
 
-        self._once(name, fingerprint(*(f for f in (source, paths.REPO / "include", paths.REPO / "VERSION") if f.exists())), ko, f"{name}.ko", build)
+        sources = [f for f in (source, paths.REPO / "include", paths.REPO / "VERSION") if f.exists()]
+        self._once(ko.stem, fingerprint(*sources), ko, ko.name, build)
         return ko
 
     def userspace(self):

@@ -21,6 +21,7 @@ from .build import PARTS, Build
 from .console import tail
 from .errors import CommandFailed, HostDied, LabError, Timeout
 from .images import Emulator, HostImage
+from .patience import patient
 from .progress import say, step
 
 _open_hosts = weakref.WeakSet()
@@ -301,6 +302,7 @@ class Host:
     def run(self, cmd, check=True, timeout=60, input=None, user=None, binary=False):
         """Run a shell command (or argv list) as root or @user; see Result."""
         self.check()
+        timeout = patient(timeout)
         args = self._command(cmd, user)
         child = proc.spawn(args, stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -371,7 +373,7 @@ class Host:
 
     def wait_for(self, what_is_true, timeout, what=None, interval=0.3):
         """Poll a callable or a command in L1 until it is true; its value (or Result) is returned."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + patient(timeout)
         while True:
             if callable(what_is_true):
                 value = what_is_true()
@@ -382,7 +384,7 @@ class Host:
                 return value
             self.check()
             if time.monotonic() > deadline:
-                raise Timeout(f"{self.name}: not within {timeout} s: {what or what_is_true}")
+                raise Timeout(f"{self.name}: not within {patient(timeout):.0f} s: {what or what_is_true}")
             time.sleep(interval)
 
     def forward(self, remote):

@@ -7,6 +7,7 @@ import time
 
 from . import paths
 from .errors import LabError
+from .patience import patient
 
 OFF, PV, ON = 0, 1, 2
 NOT_NEEDED, NOWAIT_OFF, NOWAIT_ACTIVE, UNAVAILABLE = 0, 1, 2, 3
@@ -104,15 +105,15 @@ class Netlink:
             raise Refused(answer)
         return answer["reply"], (first["reply"][0]["MONOTONIC"] + last["reply"][0]["MONOTONIC"]) / 2
 
-    def listen(self, seconds):
-        """Starts to gather events; .result() waits for the end and gives them."""
-        return Listener(self.host, seconds)
+    def listen(self, event, count):
+        """Starts to gather events; .result() waits for @count of the kind @event and gives these."""
+        return Listener(self.host, event, count)
 
 
 class Listener:
-    def __init__(self, host, seconds):
-        self.seconds = seconds
-        self.child = host.popen(f"python3 {FOLDER}/apfnl.py --listen {seconds}")
+    def __init__(self, host, event, count):
+        self.seconds = patient(30)
+        self.child = host.popen(f"python3 {FOLDER}/apfnl.py --listen {self.seconds} {event} {count}")
         if "listening" not in self.child.stdout.readline():
             raise LabError("cannot listen for events: " + self.child.stderr.read())
 

@@ -10,6 +10,7 @@ from xml.sax.saxutils import escape
 from .console import Shell, ShellClosed
 from .errors import LabError, Timeout, VMDied
 from .host import PATIENT
+from .patience import patient
 
 KERNEL = "/boot/vmlinux-l2"
 INITRD = "/var/lib/lab/l2-initrd"
@@ -124,19 +125,19 @@ class VM:
 
     def wait_ready(self, timeout=180):
         """Until the workload has filled its memory and runs, or (without one) the shell answers."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + patient(timeout)
         while True:
             alive = self._fetch()
             if self.workload:
                 if b'"start":true' in self._text:
                     return self
             elif b"lab: init up" in self._text:
-                self.run("true", timeout=max(1, deadline - time.monotonic()))
+                self.run("true")
                 return self
             if not alive:
                 self._raise_dead()
             if time.monotonic() > deadline:
-                raise Timeout(f"{self.name}: not ready in {timeout} s; end of its console:\n"
+                raise Timeout(f"{self.name}: not ready in {patient(timeout):.0f} s; end of its console:\n"
                               + "\n".join(self.text().splitlines()[-30:]))
             time.sleep(0.5)
 
@@ -257,19 +258,19 @@ class VM:
 
     def wait_done(self, timeout):
         """The workload's last line, for one started with -t."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + patient(timeout)
         while True:
             row = self.sample()
             if row and row.get("done"):
                 return row
             if time.monotonic() > deadline:
-                raise Timeout(f"{self.name}: workload not done in {timeout} s, last sample {row}")
+                raise Timeout(f"{self.name}: workload not done in {patient(timeout):.0f} s, last sample {row}")
             self._check()
             time.sleep(1)
 
     def run(self, cmd, timeout=60, check=False):
         """Run a shell command in L2: (rc, output)."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + patient(timeout)
         if self._shell is None:
             local = self.host.forward(f"/run/lab/{self.name}.sock")
             self._shell = Shell(local)
@@ -278,7 +279,7 @@ class VM:
                 if not self._fetch():
                     self._raise_dead()
                 if time.monotonic() > deadline:
-                    raise Timeout(f"{self.name}: init not up in {timeout} s")
+                    raise Timeout(f"{self.name}: init not up in {patient(timeout):.0f} s")
                 time.sleep(0.3)
             while True:
                 try:

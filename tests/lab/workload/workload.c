@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -214,7 +215,22 @@ static void on_signal(int sig)
 	atomic_store(&stop, true);
 }
 
-static void start(struct thread *threads, int n, void *(*body)(void *), uint64_t seed)
+/* Where the guest's scheduler is not asked: the CPUs take turns. */
+static void pin(pthread_t thread, int i)
+{
+	cpu_set_t set;
+	int r;
+
+	CPU_ZERO(&set);
+	CPU_SET(i % sysconf(_SC_NPROCESSORS_ONLN), &set);
+	r = pthread_setaffinity_np(thread, sizeof(set), &set);
+	if (r) {
+		fprintf(stderr, "workload: pthread_setaffinity_np: %s\n", strerror(r));
+		exit(1);
+	}
+}
+
+static void start(struct thread *threads, int n, void *(*body)(void *), uint64_t seed, bool pinned)
 {
 	int i, r;
 
@@ -225,13 +241,16 @@ static void start(struct thread *threads, int n, void *(*body)(void *), uint64_t
 			fprintf(stderr, "workload: pthread_create: %s\n", strerror(r));
 			exit(1);
 		}
+		if (pinned)
+			pin(threads[i].id, i);
 	}
 }
 
 static void usage(FILE *out)
 {
 	fprintf(out, "usage: workload [-f FAULTING_THREADS] [-w WORKING_THREADS] [-m REGION_MIB]\n"
-		     "                [-t SECONDS, 0 = for ever] [-i INTERVAL_MS]\n");
+		     "                [-t SECONDS, 0 = for ever] [-i INTERVAL_MS]\n"
+		     "                [-p, each CPU its share of the faulting threads]\n");
 }
 
 static long number(const char *text, long min, long max)
@@ -253,9 +272,10 @@ int main(int argc, char *argv[])
 	uint64_t begin, next, interval_ns = 1000000000ull, end_ns;
 	struct sigaction sa = { .sa_handler = on_signal };
 	long seconds = 0;
+	bool pinned = false;
 	int c, i;
 
-	while ((c = getopt(argc, argv, "f:w:m:t:i:h")) != -1) {
+	while ((c = getopt(argc, argv, "f:w:m:t:i:ph")) != -1) {
 		switch (c) {
 		case 'f':
 			n_faulters = number(optarg, 0, MAX_THREADS);
@@ -271,6 +291,9 @@ int main(int argc, char *argv[])
 			break;
 		case 'i':
 			interval_ns = number(optarg, 10, 3600000) * 1000000ull;
+			break;
+		case 'p':
+			pinned = true;
 			break;
 		case 'h':
 			usage(stdout);
@@ -295,8 +318,8 @@ int main(int argc, char *argv[])
 
 	begin = now_ns();
 	sample(begin, "\"start\":true,", false);
-	start(faulters, n_faulters, fault, 1);
-	start(workers, n_workers, work, 1000003);
+	start(faulters, n_faulters, fault, 1, pinned);
+	start(workers, n_workers, work, 1000003, false);
 
 	end_ns = seconds ? begin + seconds * 1000000000ull : UINT64_MAX;
 	for (next = begin + interval_ns; !atomic_load(&stop); next += interval_ns) {
