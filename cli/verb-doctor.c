@@ -227,6 +227,7 @@ static int visit_all(struct apfctl *ctl, struct ward *ward)
 		if (status == APFCTL_NO_SUCH_VM) {
 			while (ward->n > n)
 				patient_clear(&ward->patients[--ward->n]);
+			free(apfctl_fail_take());
 			status = APFCTL_OK;
 		}
 	}

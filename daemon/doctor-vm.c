@@ -13,7 +13,6 @@
 #define FEATURE_ASYNC_PF_INT (UINT32_C(1) << 14)
 
 enum {
-	CMDLINE_MAX_BYTES = 1 << 20,
 	FDS_SCANNED_MAX = 1 << 16, /* bounds the work one process can cause */
 	CGROUP_DEPTH_MAX = 64,
 	LIST_MAX = 96,
@@ -35,48 +34,43 @@ enum {
 
 /**
  * struct process - what /proc tells of the VM's process
- * @args: its arguments, each ends with NUL, and one more NUL
+ * @args: see cmdline_load(); NULL if they could not be had
  * @known: the memory figures are
  * @vfio_fds: open descriptors of VFIO devices
  * @sev_fd: it holds the encryption device of the CPU
  */
 struct process {
-	char *args;
+	const char *args;
 	bool known;
 	uint64_t resident_bytes, swapped_bytes, locked_bytes, pinned_bytes, huge_bytes;
 	unsigned int vfio_fds;
 	bool sev_fd;
 };
 
-/* ---- the process ---- */
-
-static char *read_args(const char *proc_root, uint32_t pid)
+/* As a shell takes it for one word, whoever chose the name. */
+static char *quote(const char *name)
 {
-	_cleanup_fclose_ FILE *file = NULL;
-	_cleanup_free_ char *args = NULL;
-	char path[PATH_MAX];
-	size_t size = 0, len = 0, n;
+	char *quoted = malloc(4 * strlen(name) + 3), *q = quoted;
 
-	if ((size_t)snprintf(path, sizeof(path), "%s/%u/cmdline", proc_root, pid) >= sizeof(path))
+	if (!quoted)
 		return NULL;
-	file = fopen(path, "re");
-	if (!file)
-		return NULL;
-	do {
-		if (size - len < 4096) {
-			char *larger = realloc(args, size + 16384 + 2);
-
-			if (!larger)
-				return NULL;
-			args = larger;
-			size += 16384;
-		}
-		n = fread(args + len, 1, size - len, file);
-		len += n;
-	} while (n > 0 && len < CMDLINE_MAX_BYTES);
-	args[len] = args[len + 1] = '\0';
-	return TAKE_PTR(args);
+	if (*name &&
+	    name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			      "0123456789._,=+-")] == '\0' &&
+	    *name != '-')
+		return strcpy(quoted, name);
+	*q++ = '\'';
+	for (; *name; name++) {
+		if (*name == '\'')
+			q = stpcpy(q, "'\\'");
+		*q++ = *name;
+	}
+	*q++ = '\'';
+	*q = '\0';
+	return quoted;
 }
+
+/* ---- the process ---- */
 
 static void read_memory(struct process *p, const char *proc_root, uint32_t pid)
 {
@@ -128,11 +122,6 @@ static void read_descriptors(struct process *p, const char *proc_root, uint32_t 
 		else if (streq(link, "/dev/sev"))
 			p->sev_fd = true;
 	}
-}
-
-static void process_done(struct process *p)
-{
-	free(p->args);
 }
 
 /* Does the value of an option @name, "-name" or "--name", contain @part? */
@@ -328,10 +317,12 @@ static void remedy_asyncpf_int(const struct doctor_vm *v, const struct process *
 			    "  </qemu:commandline>",
 			    v->name);
 	} else if (cpu) {
+		_cleanup_free_ char *quoted = strlen(cpu) <= 200 ? quote(cpu) : NULL;
+
 		diag_remedy(d,
 			    "start QEMU with the host's CPU:\n  -cpu host\n"
-			    "or add it to the model it has:\n  -cpu %.200s,kvm-asyncpf-int=on",
-			    cpu);
+			    "or add it to the model it has:\n  -cpu %s,kvm-asyncpf-int=on",
+			    quoted ?: "MODEL");
 	} else {
 		diag_remedy(d, "have its VMM set bits 4 and 14 of EAX in KVM's CPUID leaf "
 			       "0x40000001");
@@ -673,6 +664,20 @@ static bool read_group(const struct doctor_vm *v, char group[static PATH_MAX])
 	return false;
 }
 
+static void remedy_swap_limit(const char *group, struct diagnosis *d)
+{
+	_cleanup_free_ char *quoted = NULL;
+	char path[PATH_MAX + 64];
+
+	/* Whoever made the group chose its name, and this is typed by root. */
+	snprintf(path, sizeof(path), "/sys/fs/cgroup%s/memory.swap.max", group);
+	quoted = quote(path);
+	if (quoted && strlen(quoted) < DIAG_REMEDY_MAX - 64)
+		diag_remedy(d, "let it swap:\n  echo max > %s", quoted);
+	else
+		diag_remedy(d, "let it swap: write max to memory.swap.max there");
+}
+
 static void check_swap_limit(const struct doctor_vm *v, struct diagnosis *d)
 {
 	uint64_t memory = UINT64_MAX, swap = UINT64_MAX;
@@ -697,8 +702,7 @@ static void check_swap_limit(const struct doctor_vm *v, struct diagnosis *d)
 	if (swap == 0) {
 		diag_add(d, CHECK_SWAP_LIMIT, DIAG_FAIL,
 			 "its cgroup may not swap: memory.swap.max is 0 in %.200s", where);
-		diag_remedy(d, "let it swap:\n  echo max > '/sys/fs/cgroup%.300s/memory.swap.max'",
-			    where);
+		remedy_swap_limit(where, d);
 	} else if (swap != UINT64_MAX) {
 		diag_add(d, CHECK_SWAP_LIMIT, DIAG_OK,
 			 "its cgroup may have %" PRIu64 " MiB in swap%s", mib(swap), text);
@@ -763,32 +767,9 @@ static void check_probe_misses(const struct doctor_vm *v, struct diagnosis *d)
 			 misses);
 }
 
-/* As a shell takes it for one word, whoever chose the name. */
-static char *quote(const char *name)
-{
-	char *quoted = malloc(4 * strlen(name) + 3), *q = quoted;
-
-	if (!quoted)
-		return NULL;
-	if (*name &&
-	    name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-			      "0123456789._-")] == '\0' &&
-	    *name != '-')
-		return strcpy(quoted, name);
-	*q++ = '\'';
-	for (; *name; name++) {
-		if (*name == '\'')
-			q = stpcpy(q, "'\\'");
-		*q++ = *name;
-	}
-	*q++ = '\'';
-	*q = '\0';
-	return quoted;
-}
-
 void doctor_vm(const struct doctor_vm *given, struct diagnosis *d)
 {
-	_cleanup_(process_done) struct process p = {};
+	struct process p = { .args = given->args };
 	_cleanup_free_ char *quoted = quote(given->name);
 	struct doctor_vm with_quoted_name = *given;
 	const struct doctor_vm *v = &with_quoted_name;
@@ -796,7 +777,6 @@ void doctor_vm(const struct doctor_vm *given, struct diagnosis *d)
 	with_quoted_name.name = quoted ?: "VM";
 
 	if (v->pid) {
-		p.args = read_args(v->proc_root, v->pid);
 		read_memory(&p, v->proc_root, v->pid);
 		read_descriptors(&p, v->proc_root, v->pid);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Why APF does or does not work for one VM. Reads /proc of its process and its
- * cgroup; everything else is given.
+ * Why APF does or does not work for one VM. Reads /proc of its process, but nothing
+ * that waits for that process, and its cgroup; everything else is given.
  */
 #ifndef APFD_DOCTOR_VM_H
 #define APFD_DOCTOR_VM_H
@@ -21,6 +21,7 @@
  * @proc_root: usually /proc
  * @sys_root: usually /sys
  * @pid: 0 if not known
+ * @args: of its process, as cmdline_load() has them; NULL if they could not be had
  * @live: its XML, NULL if it could not be had
  * @config: what it will be when it is started next; likewise
  * @module: apf_host is loaded
@@ -37,6 +38,7 @@ struct doctor_vm {
 	const char *proc_root;
 	const char *sys_root;
 	uint32_t pid;
+	const char *args;
 	const struct domain_xml *live;
 	const struct domain_xml *config;
 	bool module;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/queue.h>
 
+#include "cmdline.h"
 #include "doctor-host.h"
 #include "doctor-vm.h"
 #include "domain-xml.h"
@@ -12,12 +13,16 @@
 #include "manager-bus.h"
 
 /* Well below the 25 s after which a method call gives up. */
-#define XML_WAIT_USEC (5 * USEC_PER_SEC)
+#define WAIT_USEC (5 * USEC_PER_SEC)
 
 /* Everybody may ask; this is what they can make us hold. */
 #define QUERIES_MAX 64
 
-/* struct query - who waits for a VM's XML */
+/**
+ * struct query - who waits for the command line of a VM's process, and then for the VM's XML
+ * @cmdline: under way
+ * @args: what it brought
+ */
 struct query {
 	TAILQ_ENTRY(query) list;
 	struct doctor *doctor;
@@ -25,6 +30,8 @@ struct query {
 	char uuid[NAME_UUID_LEN + 1];
 	sd_bus_message *message;
 	sd_event_source *timer;
+	struct cmdline *cmdline;
+	char *args;
 };
 
 struct doctor {
@@ -37,6 +44,8 @@ struct doctor {
 static struct query *query_free(struct query *q)
 {
 	sd_event_source_disable_unref(q->timer);
+	cmdline_free(q->cmdline);
+	free(q->args);
 	sd_bus_message_unref(q->message);
 	free(q);
 	return NULL;
@@ -166,9 +175,10 @@ static const struct domain_xml *parse(const char *xml, struct domain_xml *x)
 	return xml && domain_xml_parse(xml, x) >= 0 ? x : NULL;
 }
 
-static int answer_vm(const struct manager *m, const struct vm *vm, sd_bus_message *message,
-		     const char *live, const char *config)
+static int answer_vm(const struct query *q, const struct vm *vm, const char *live,
+		     const char *config)
 {
+	const struct manager *m = q->doctor->manager;
 	_cleanup_free_ struct diagnosis *diagnosis = calloc(1, sizeof(*diagnosis));
 	struct domain_xml live_xml, config_xml;
 	struct genl_info info = {};
@@ -179,6 +189,7 @@ static int answer_vm(const struct manager *m, const struct vm *vm, sd_bus_messag
 		.proc_root = m->proc_root,
 		.sys_root = m->sys_root,
 		.pid = vm->view.pid,
+		.args = q->args,
 		.live = parse(live, &live_xml),
 		.config = parse(config, &config_xml),
 		.why_unwatched = vm->module_id ? NULL : vm->why_unwatched,
@@ -198,7 +209,7 @@ static int answer_vm(const struct manager *m, const struct vm *vm, sd_bus_messag
 	v.module = apfd_genl_get_info(m->genl, &info) >= 0;
 	v.nested_guard = info.nested_guard;
 	doctor_vm(&v, diagnosis);
-	return send_diagnosis(message, diagnosis);
+	return send_diagnosis(q->message, diagnosis);
 }
 
 /* The VM may have ended meanwhile. */
@@ -210,7 +221,7 @@ static void query_answer(struct query *q, const char *live, const char *config)
 	int r;
 
 	if (vm)
-		r = answer_vm(m, vm, q->message, live, config);
+		r = answer_vm(q, vm, live, config);
 	else
 		r = manager_bus_no_such_vm(m, q->uuid, &error);
 	if (r < 0)
@@ -233,9 +244,32 @@ void doctor_xml(struct doctor *d, uint64_t cookie, const char *live, const char 
 
 static int on_wait_over(sd_event_source *s, uint64_t usec, void *userdata)
 {
-	log_debug("libvirt does not bring the XML in time, answering without it");
+	const struct query *q = userdata;
+
+	log_debug("%s is not brought in time, answering without it",
+		  q->cmdline ? "The command line of a VM" : "The XML of a VM");
 	query_answer(userdata, NULL, NULL);
 	return 0;
+}
+
+/* The second thing to wait for, of those that libvirt knows. */
+static void want_xml(struct query *q)
+{
+	struct manager *m = q->doctor->manager;
+	const struct vm *vm = manager_find_by_uuid(m, q->uuid);
+
+	if (!vm || vm->view.libvirt_id < 0 || virt_state(m->virt) != VIRT_CONNECTED ||
+	    virt_read_xml(m->virt, q->uuid, q->cookie) < 0)
+		query_answer(q, NULL, NULL);
+}
+
+static void on_args(char *args, void *userdata)
+{
+	struct query *q = userdata;
+
+	q->args = args;
+	q->cmdline = cmdline_free(q->cmdline);
+	want_xml(q);
 }
 
 int doctor_answer_vm(struct doctor *d, const struct vm *vm, sd_bus_message *message,
@@ -245,11 +279,9 @@ int doctor_answer_vm(struct doctor *d, const struct vm *vm, sd_bus_message *mess
 	struct query *q;
 	int r;
 
-	if (vm->view.libvirt_id < 0 || virt_state(m->virt) != VIRT_CONNECTED)
-		return answer_vm(m, vm, message, NULL, NULL);
 	if (d->n_queries >= QUERIES_MAX)
 		return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
-					"Too many calls of Diagnose() wait for libvirt already");
+					"Too many calls of Diagnose() wait already");
 
 	q = calloc(1, sizeof(*q));
 	if (!q)
@@ -261,14 +293,17 @@ int doctor_answer_vm(struct doctor *d, const struct vm *vm, sd_bus_message *mess
 	TAILQ_INSERT_TAIL(&d->queries, q, list);
 	d->n_queries++;
 
-	r = sd_event_add_time_relative(m->event, &q->timer, CLOCK_MONOTONIC, XML_WAIT_USEC, 0,
+	r = sd_event_add_time_relative(m->event, &q->timer, CLOCK_MONOTONIC, WAIT_USEC, 0,
 				       on_wait_over, q);
-	if (r >= 0)
-		r = virt_read_xml(m->virt, vm->uuid, q->cookie);
 	if (r < 0) {
 		query_remove(q);
-		return answer_vm(m, vm, message, NULL, NULL);
+		return r;
 	}
 	/* The answer comes later. */
+	r = vm->view.pid ? cmdline_new(m->event, m->proc_root, (pid_t)vm->view.pid, on_args, q,
+				       &q->cmdline)
+			 : -ESRCH;
+	if (r < 0)
+		want_xml(q);
 	return 1;
 }

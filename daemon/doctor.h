@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Diagnose() on the bus: gathers what doctor-host.c and doctor-vm.c need, and
- * answers. A VM's XML is fetched by libvirt's thread; an answer waits for it, but
- * not for long.
+ * answers. A VM's XML is fetched by libvirt's thread, the command line of its process
+ * by one of cmdline.c; an answer waits for them, but not for long.
  */
 #ifndef APFD_DOCTOR_H
 #define APFD_DOCTOR_H

@@ -23,6 +23,9 @@ enum {
 	MESSAGES_MAX = 2 * GENL_RECORDS_MAX, /* of one answer */
 };
 
+/* When the module came and could not be asked. */
+#define RETRY_USEC USEC_PER_SEC
+
 /* A dump of all vCPUs of a thousand VMs, with many times the time that takes. */
 #define ANSWER_MAX_USEC (2 * USEC_PER_SEC)
 
@@ -34,6 +37,7 @@ struct apfd_genl {
 	struct apfd_genl_peer peer;
 	sd_event *event;
 	sd_event_source *event_source;
+	sd_event_source *retry_source;
 	struct nl_sock *requests; /* NULL after a time-out: an answer may still come */
 	struct nl_sock *events;
 	uint16_t family; /* 0 while the module is absent */
@@ -511,6 +515,35 @@ static int resolve(struct apfd_genl *g)
 	return arrive(g, &q.family);
 }
 
+static int resolve_later(struct apfd_genl *g);
+
+static int on_retry(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	struct apfd_genl *g = userdata;
+	int r;
+
+	r = resolve(g);
+	if (r == 0 && g->family)
+		g->ops->lost(g->userdata);
+	return r < 0 ? resolve_later(g) : 0;
+}
+
+/* Something was short of memory; the module does not announce itself a second time. */
+static int resolve_later(struct apfd_genl *g)
+{
+	int r;
+
+	if (!g->retry_source) {
+		r = sd_event_add_time_relative(g->event, &g->retry_source, CLOCK_MONOTONIC,
+					       RETRY_USEC, 0, on_retry, g);
+		if (r >= 0)
+			(void)sd_event_source_set_description(g->retry_source, "apf-host-retry");
+		return r;
+	}
+	r = sd_event_source_set_time_relative(g->retry_source, RETRY_USEC);
+	return r < 0 ? r : sd_event_source_set_enabled(g->retry_source, SD_EVENT_ONESHOT);
+}
+
 /* ---- events ---- */
 
 static int handle_ctrl(struct apfd_genl *g, struct nlmsghdr *hdr)
@@ -545,8 +578,10 @@ static int handle_event(struct nlmsghdr *hdr, void *userdata)
 
 	if (hdr->nlmsg_type == GENL_ID_CTRL) {
 		r = handle_ctrl(g, hdr);
-		if (r < 0)
-			log_errno(LOG_ERR, r, "Cannot use apf_host");
+		if (r < 0) {
+			log_errno(LOG_ERR, r, "Cannot use apf_host yet");
+			(void)resolve_later(g);
+		}
 		return 0;
 	}
 	if (!g->family || hdr->nlmsg_type != g->family)
@@ -576,10 +611,12 @@ static int on_event(sd_event_source *s, int fd, uint32_t revents, void *userdata
 		if (r == -ENOBUFS) {
 			log_debug("Notifications of apf_host were lost, asking for all");
 			r = resolve(g);
-			if (r < 0)
-				log_errno(LOG_ERR, r, "Cannot ask for apf_host");
-			else if (r == 0 && g->family)
+			if (r < 0) {
+				log_errno(LOG_ERR, r, "Cannot ask for apf_host yet");
+				(void)resolve_later(g);
+			} else if (r == 0 && g->family) {
 				g->ops->lost(g->userdata);
+			}
 			continue;
 		}
 		if (r < 0)
@@ -651,6 +688,7 @@ struct apfd_genl *apfd_genl_free(struct apfd_genl *g)
 	if (!g)
 		return NULL;
 	sd_event_source_disable_unref(g->event_source);
+	sd_event_source_disable_unref(g->retry_source);
 	nl_socket_free(g->requests);
 	nl_socket_free(g->events);
 	sd_event_unref(g->event);

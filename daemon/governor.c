@@ -254,7 +254,7 @@ static int carry_out(struct vm *vm, enum apf_state state, const uint32_t *indice
 		return 0;
 	}
 	if (r == -ENOENT) {
-		vm_unwatch(vm, "its KVM VM was destroyed");
+		vm_lost(vm);
 		return r;
 	}
 	/* Tried again with every tick. */

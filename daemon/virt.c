@@ -30,6 +30,7 @@ enum {
 	HELD_EVENTS_MAX = 1024, /* that arrive during a listing; more cause a new one */
 	READS_MAX = 1024,	/* of metadata, under way; more cause a listing */
 	WRITES_MAX = 1024,	/* likewise; more are refused */
+	XMLS_MAX = 64,		/* likewise, and everybody may ask for them */
 	ERROR_TEXT_MAX = 256,
 };
 
@@ -119,7 +120,7 @@ struct virt {
 	uint64_t backoff_usec;
 	STAILQ_HEAD(, held_event) held;
 	size_t n_held;
-	size_t n_reads, n_writes; /* under way */
+	size_t n_reads, n_writes, n_xmls; /* under way */
 
 	/* Of the worker: the connection it closed last; jobs for it may still come. */
 	uint64_t worker_closed_serial;
@@ -229,7 +230,7 @@ static int job_post(struct virt *v, enum job_type type, const struct link *link)
 
 /* One about the domain @uuid. */
 static int domain_job_new(const struct virt *v, enum job_type type, const char *uuid,
-			    struct job **ret)
+			  struct job **ret)
 {
 	_cleanup_(job_freep) struct job *j = calloc(1, sizeof(*j));
 
@@ -425,6 +426,8 @@ static void link_close(struct link *link)
 static int fail_with_libvirt(struct note *n, const char *what)
 {
 	snprintf(n->text, sizeof(n->text), "%s: %s", what, virGetLastErrorMessage());
+	/* In any language, and cut. */
+	name_make_utf8(n->text);
 	return -EIO;
 }
 
@@ -647,6 +650,9 @@ static void *worker_main(void *arg)
 			do_xml(v, j);
 			break;
 		case JOB_CLOSE:
+			/* A listing that failed has closed it already; this is a copy. */
+			if (j->link.serial == v->worker_closed_serial)
+				break;
 			v->worker_closed_serial = j->link.serial;
 			link_close(&j->link);
 			break;
@@ -787,6 +793,7 @@ static int handle_note(struct virt *v, struct note *n)
 		break;
 
 	case NOTE_XML:
+		v->n_xmls--;
 		v->ops->xml(n->query, n->live_xml, n->config_xml, v->userdata);
 		break;
 	}
@@ -819,10 +826,14 @@ int virt_read_xml(struct virt *v, const char *uuid, uint64_t query)
 
 	if (!v->link.conn)
 		return -ENOTCONN;
+	/* Who asked may have gone since: it is the jobs that count, where libvirt hangs. */
+	if (v->n_xmls >= XMLS_MAX)
+		return -ENOBUFS;
 	r = domain_job_new(v, JOB_XML, uuid, &j);
 	if (r < 0)
 		return r;
 	j->note->query = query;
+	v->n_xmls++;
 	job_queue(v, j);
 	return 0;
 }

@@ -106,8 +106,8 @@ int virt_write_metadata(struct virt *v, const char *uuid, const char *xml, bool 
 			void *cookie);
 
 /*
- * virt_read_xml: ops->xml follows, with @query. The caller bounds how many are
- * under way. 0; -ENOTCONN; -ENOMEM.
+ * virt_read_xml: ops->xml follows, with @query. 0; -ENOTCONN; -ENOBUFS (too many are
+ * under way); -ENOMEM.
  */
 int virt_read_xml(struct virt *v, const char *uuid, uint64_t query);
 

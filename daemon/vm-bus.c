@@ -646,7 +646,7 @@ static int change_failed(struct vm *vm, int r, const char *text, sd_bus_error *e
 		return sd_bus_error_set(error, APFD_ERROR_NO_HOST_MODULE,
 					"The host module apf_host is not loaded");
 	case -ENOENT:
-		vm_unwatch(vm, "its KVM VM was destroyed");
+		vm_lost(vm);
 		return no_module_or_not_watched(vm, error);
 	case -ERANGE:
 		return sd_bus_error_setf(error, APFD_ERROR_NO_SUCH_VCPU,
@@ -799,6 +799,11 @@ static int change_allowed(sd_bus_message *request, uid_t uid, void *userdata, sd
 		return manager_bus_no_such_vm(c->manager, c->uuid, error);
 	if (c->persistent && (vm->view.libvirt_id < 0 || !virt_has_connection(c->manager->virt)))
 		return nothing_keeps_it(vm, error);
+	/* What is set for a vCPU goes beside what is kept for the others. */
+	if (c->n_indices > 0 && !vm->settings.known)
+		return sd_bus_error_setf(error, APFD_ERROR_FAILED,
+					 "The settings of VM %s have not been read yet, try again",
+					 vm->name);
 	r = change_gates(vm, c, uid, error);
 	if (r < 0)
 		return r;

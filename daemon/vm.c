@@ -377,6 +377,9 @@ static int try_attach(struct vm *vm, char *text)
 		return 0;
 	}
 	r = watch(vm, text);
+	/* Gone while its gates were set. */
+	if (r == 0 && !vm->module_id)
+		r = -ENODEV;
 	if (r == -ENODEV && !text[0])
 		snprintf(text, GENL_TEXT_MAX, "its process holds no KVM VM");
 	return r;
@@ -429,6 +432,17 @@ static void attach(struct vm *vm)
 	} else {
 		log_vm(LOG_DEBUG, 0, vm, "VM %s is not watched: %s", vm->name, vm->why_unwatched);
 	}
+	r = retry_later(vm);
+	if (r < 0)
+		log_vm(LOG_ERR, r, vm, "VM %s will not be tried again", vm->name);
+}
+
+void vm_lost(struct vm *vm)
+{
+	int r;
+
+	vm_unwatch(vm, "its KVM VM was destroyed");
+	vm->retries = 0;
 	r = retry_later(vm);
 	if (r < 0)
 		log_vm(LOG_ERR, r, vm, "VM %s will not be tried again", vm->name);

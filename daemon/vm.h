@@ -176,6 +176,12 @@ void vm_attach(struct vm *vm);
 void vm_unwatch(struct vm *vm, const char *why);
 
 /*
+ * vm_lost: the module says that the KVM VM it knew is gone. Usually the process ends
+ * now; if not, it may make a new one, which is looked for.
+ */
+void vm_lost(struct vm *vm);
+
+/*
  * vm_update_vcpus: takes over what the module said of all its vCPUs at @at_usec
  * (CLOCK_MONOTONIC); @vcpus is sorted by index. 0 or -ENOMEM.
  */

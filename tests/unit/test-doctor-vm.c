@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cmdline.h"
 #include "doctor-vm.h"
 #include "fixture.h"
 #include "util.h"
@@ -19,6 +20,7 @@ static struct stats_totals totals;
 static struct stats_figures figures;
 static uint32_t guest[APF_GUEST_A_MAX + 1];
 static struct diagnosis d;
+static char *args;
 
 /* @words separated by blanks, as a command line has them. */
 static void set_args(const char *words)
@@ -87,13 +89,23 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+	free(args);
+	args = NULL;
 	return fixture_end();
+}
+
+static void run(void)
+{
+	free(args);
+	args = vm.pid ? cmdline_load(vm.proc_root, (pid_t)vm.pid) : NULL;
+	vm.args = args;
+	memset(&d, 0, sizeof(d));
+	doctor_vm(&vm, &d);
 }
 
 static const struct diag_finding *find(enum diag_check check)
 {
-	memset(&d, 0, sizeof(d));
-	doctor_vm(&vm, &d);
+	run();
 	return diag_find(&d, check);
 }
 
@@ -111,7 +123,7 @@ static const struct diag_finding *look(enum diag_check check, enum diag_state wa
 
 static void test_healthy(void **state)
 {
-	doctor_vm(&vm, &d);
+	run();
 	for (size_t i = 0; i < d.n; i++) {
 		const struct diag_finding *f = &d.findings[i];
 
@@ -382,6 +394,12 @@ static void test_swap_limit(void **state)
 	assert_non_null(strstr(
 		look(CHECK_SWAP_LIMIT, DIAG_FAIL, "memory.swap.max is 0 in /machine.slice")->remedy,
 		"\n  echo max > '/sys/fs/cgroup/machine.slice/memory.swap.max'"));
+	/* Whoever made the group chose its name; a shell must take it for a word. */
+	fixture_file("proc/4711/cgroup", "0::/x';touch y;'\n");
+	fixture_file("sys/fs/cgroup/x';touch y;'/memory.swap.max", "0\n");
+	assert_non_null(
+		strstr(find(CHECK_SWAP_LIMIT)->remedy,
+		       "\n  echo max > '/sys/fs/cgroup/x'\\'';touch y;'\\''/memory.swap.max'"));
 	fixture_file("proc/4711/cgroup", "0::/../../elsewhere\n");
 	assert_null(find(CHECK_SWAP_LIMIT));
 	fixture_file("proc/4711/cgroup", "1:cpu:/x\n");

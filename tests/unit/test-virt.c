@@ -189,8 +189,12 @@ static void test_xml(void **state)
 	assert_string_equal(seen.live, "");
 	assert_string_equal(seen.config, "");
 
-	/* And one that is on its way at the end. */
-	assert_int_equal(virt_read_xml(v, UUID, 5), 0);
+	/* And those on their way at the end, of which there are not more than so many. */
+	for (uint64_t i = 0; i < 64; i++)
+		assert_int_equal(virt_read_xml(v, UUID, 5 + i), 0);
+	assert_int_equal(virt_read_xml(v, UUID, 69), -ENOBUFS);
+	run_until(&seen.xml, 3);
+	assert_int_equal(virt_read_xml(v, UUID, 70), 0);
 }
 
 static void test_unreachable(void **state)
