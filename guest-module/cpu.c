@@ -50,6 +50,8 @@ struct apf_table apf_table;
 static struct apf_cpu **cpus;
 /* Written under the hotplug read lock, read by its callbacks, which run under the write lock. */
 static bool switching;
+/* Likewise: from the end of the load to the begin of the unload. */
+static bool reporting;
 static int cpuhp_state = -1;
 
 /*
@@ -119,7 +121,7 @@ static void cpu_up_here(void)
 	else
 		apf_table.cpus[cpu]->stop &= ~(u32)APF_STOP_SWITCH;
 	apf_table_start(&apf_table, cpu, APF_STOP_DOWN, jiffies);
-	if (!switching) {
+	if (reporting) {
 		apf_rdmsr(MSR_KVM_ASYNC_PF_EN, val);
 		apf_report_attach(val);
 	}
@@ -281,6 +283,7 @@ static void start_all(bool report)
 
 	cpus_read_lock();
 	switching = false;
+	reporting = report;
 	for_each_online_cpu(cpu)
 		work_on_cpu(cpu, start_here, report ? &apf_table : NULL);
 	cpus_read_unlock();
@@ -371,6 +374,7 @@ void apf_cpu_handback_begin(void)
 
 	cpus_read_lock();
 	switching = true;
+	reporting = false;
 	on_each_worker(stop_here);
 	cpus_read_unlock();
 

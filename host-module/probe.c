@@ -593,7 +593,15 @@ static int destroy_attach(void)
 		pr_err("ftrace is switched off (sysctl kernel.ftrace_enabled)\n");
 	else if (ret)
 		pr_err("hook on %s: %pe\n", name, ERR_PTR(ret));
+	if (ret)
+		ftrace_free_filter(&destroy_ops);
 	return ret;
+}
+
+static void destroy_detach(void)
+{
+	unregister_ftrace_function(&destroy_ops);
+	ftrace_free_filter(&destroy_ops);
 }
 
 int apf_host_probe_init(void)
@@ -619,7 +627,7 @@ err_kretprobes:
 err_tracepoints:
 	kprobes_detach();
 err_kprobes:
-	unregister_ftrace_function(&destroy_ops);
+	destroy_detach();
 	return ret;
 }
 
@@ -628,5 +636,5 @@ void apf_host_probe_uninit(void)
 	kretprobes_detach();
 	tracepoints_detach(ARRAY_SIZE(tracepoints));
 	kprobes_detach();
-	unregister_ftrace_function(&destroy_ops);
+	destroy_detach();
 }

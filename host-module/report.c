@@ -216,20 +216,31 @@ static int report_events(struct apf_host_report *r, u32 *events)
 	return n;
 }
 
+/* In one run of the work item: with its pace, what a guest of many vCPUs can make us say. */
+#define EVENTS_PER_RUN 16
+
 /**
  * apf_host_report_tell() - tell user space what is new in a VM's reports
  * @vm: the VM
+ *
+ * What does not fit into one run is told by the next, which goes on where this one ended.
  *
  * Context: process; a work item of the VM, which paces it.
  */
 void apf_host_report_tell(struct apf_host_vm *vm)
 {
-	u32 events[4], value[__APF_GUEST_A_MAX], i;
+	u32 events[4], value[__APF_GUEST_A_MAX], looked, i;
 	struct apf_host_vcpu *vcpu;
 	unsigned long flags;
-	int n, k;
+	int n, k, told = 0;
 
-	for (i = 0; i < vm->vcpus_max; i++) {
+	for (looked = 0; looked < vm->vcpus_max; looked++) {
+		if (told >= EVENTS_PER_RUN) {
+			apf_host_vm_tell(vm);
+			return;
+		}
+		i = vm->tell_next < vm->vcpus_max ? vm->tell_next : 0;
+		vm->tell_next = i + 1;
 		vcpu = smp_load_acquire(&vm->vcpus[i]);
 		if (!vcpu)
 			continue;
@@ -241,6 +252,7 @@ void apf_host_report_tell(struct apf_host_vm *vm)
 		apf_host_report_get(&vcpu->report, value);
 		for (k = 0; k < n; k++)
 			apf_host_netlink_report(vm, i, events[k], value);
+		told += n;
 	}
 }
 

@@ -65,9 +65,6 @@ static void vm_gone_work(struct work_struct *work)
 	vm_count--;
 	mutex_unlock(&apf_host_lock);
 
-	if (!vm->deleted)
-		apf_host_netlink_vm_gone(vm);
-
 	/*
 	 * Probes may still be looking at it, and queue the other items. The
 	 * order counts: look_work queues tell_work.
@@ -76,6 +73,10 @@ static void vm_gone_work(struct work_struct *work)
 	cancel_work_sync(&vm->grow_work);
 	cancel_work_sync(&vm->look_work);
 	cancel_delayed_work_sync(&vm->tell_work);
+
+	/* The last that is told of it. */
+	if (!vm->deleted)
+		apf_host_netlink_vm_gone(vm);
 	vm_free(vm);
 }
 

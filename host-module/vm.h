@@ -50,6 +50,7 @@ struct apf_host_vcpu {
  * @look_work: looks at the reports of vCPUs that have not faulted for a while
  * @looked_nsec: CLOCK_MONOTONIC when @look_work was last queued; paces it
  * @tell_work: tells user space what is new in reports, not too often
+ * @tell_next: index of the vCPU whose turn is next; of @tell_work alone
  * @gone_work: takes the entry out and, unless @deleted, tells user space
  * @deleted: VM_DEL, not the end of the VM, queued @gone_work
  * @vcpus_max: length of @vcpus
@@ -72,6 +73,7 @@ struct apf_host_vm {
 	struct work_struct look_work;
 	u64 looked_nsec;
 	struct delayed_work tell_work;
+	u32 tell_next;
 	struct work_struct gone_work;
 	bool deleted;
 	u32 vcpus_max;

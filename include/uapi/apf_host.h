@@ -42,8 +42,9 @@
  * at when the vCPU faults and, for idle vCPUs, when VCPU_GET asks; an answer
  * shows what the last look found. It comes from the guest: it was checked for
  * sense, but only the guest knows whether it is true. Events about it are told
- * at most ten times a second for each VM; what happened in between is in the
- * counters of the one that is told.
+ * at most ten times a second for each VM, some sixteen each time, the others
+ * with the next; what happened in between is in the counters of the one that is
+ * told.
  *
  * Errors, each with an extended-ack text and, where one is to blame, the
  * attribute:
