@@ -49,6 +49,11 @@ def healthy(host, name):
     return rc == 0 and found["guest-apf"]["state"] == "ok"
 
 
+def watched(host, name):
+    r = host.run(f"apfctl --json status {name}", check=False)
+    return r.rc == 0 and json.loads(r.stdout)["watched"]
+
+
 def ready(host, name):
     return json.loads(host.run(f"apfctl --json status {name}").stdout)["counters"]["ready"]
 
@@ -203,6 +208,42 @@ def test_swap_is_in_memory(host, nl, named):
     assert doctor(host)[1]["swap"]["state"] == "ok"
     works(host, named)
     host.wait_for(lambda: healthy(host, "ill"), 60, "doctor to be content")
+
+
+@pytest.fixture
+def huge_pages(host):
+    """For libvirt, which looks for them when it starts."""
+    host.run("""set -e; echo 64 >/proc/sys/vm/nr_hugepages
+        mkdir -p /dev/hugepages; mountpoint -q /dev/hugepages || mount -t hugetlbfs hugetlbfs /dev/hugepages
+        systemctl restart libvirtd""", timeout=120)
+    yield
+    host.run("echo 0 >/proc/sys/vm/nr_hugepages")
+
+
+def test_memory_that_is_never_swapped(host, nl, huge_pages):
+    """Huge pages, locked memory and vCPUs that KVM cannot halt; without what doctor says to take out, all is well."""
+    odd = VM(host, "odd", vcpus=1, memory_mib=96, limit_mib=0, workload=None)
+    plain = odd.xml
+    odd.xml = plain.replace("<vcpu ", "<memoryBacking><hugepages/><locked/></memoryBacking>\n  <vcpu ") \
+        .replace("<domain ", "<domain xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0' ") \
+        .replace("</domain>", "<qemu:commandline><qemu:arg value='-overcommit'/><qemu:arg value='cpu-pm=on'/>"
+                              "</qemu:commandline></domain>")
+    with odd:
+        odd.wait_ready()
+        host.wait_for(lambda: watched(host, "odd"), 30, "apfd to watch it")
+        found = of_vm(host, "odd")
+        assert found["huge-pages"]["state"] in ("warn", "fail") and found["locked"]["state"] == "fail"
+        assert found["cpu-pm"]["state"] == "warn" and literal(found["cpu-pm"]) == ["-overcommit cpu-pm=on"]
+        assert "96 MiB" in found["huge-pages"]["fact"]
+        assert [literal(found[c]) for c in ("huge-pages", "locked")] == \
+            [[f"<memoryBacking><{what}/></memoryBacking>"] for what in ("hugepages", "locked")]
+        assert found["nested"]["state"] == "ok" and "may run guests of its own" in found["nested"]["fact"]
+    odd.xml = plain
+    with odd:
+        odd.wait_ready()
+        host.wait_for(lambda: watched(host, "odd"), 30, "apfd to watch it")
+        found = of_vm(host, "odd")
+        assert {found[c]["state"] for c in ("huge-pages", "locked", "cpu-pm")} == {"ok"}
 
 
 def test_nothing_of_ours_in_the_kernel_log(host, nl):
