@@ -89,7 +89,8 @@ const char *vm_guest_event_to_string(enum apf_event type)
 #define PSI_STALL_USEC	100000
 #define PSI_WINDOW_USEC 1000000
 
-/* Of the looks at a VM that swaps, every fourth is also at its process. */
+/* Of the looks at a VM that swaps, every fourth is also at its process; else when the group's swap
+ * moved. */
 #define LOOKS_PER_STATUS 4
 
 #define log_vm(level, error, vm, ...)                                                            \
@@ -135,6 +136,7 @@ static void forget_cgroup(struct vm *vm)
 	vm->cgroup = cgroup_free(vm->cgroup);
 	vm->psi_refused = false;
 	vm->pressure = (struct pressure){};
+	vm->status_swap_bytes = UINT64_MAX;
 	pressure_none(vm->view.pressure);
 }
 
@@ -729,6 +731,19 @@ static void read_swapped(struct vm *vm)
 	vm->view.swapped_bytes = bytes;
 }
 
+/* It costs as much as all files of the group together, which has nearly the same figure. */
+static bool status_is_due(struct vm *vm, const struct cgroup_facts *facts)
+{
+	uint64_t before_bytes = vm->status_swap_bytes;
+
+	if (!vm->cgroup || !(facts->known & CGROUP_SWAP))
+		return true;
+	if (vm->active && vm->looks++ % LOOKS_PER_STATUS != 0)
+		return false;
+	vm->status_swap_bytes = facts->swap_bytes;
+	return vm->active || facts->swap_bytes != before_bytes;
+}
+
 void vm_read_pressure(struct vm *vm, uint64_t now_usec)
 {
 	struct pressure_reading reading = {
@@ -739,9 +754,6 @@ void vm_read_pressure(struct vm *vm, uint64_t now_usec)
 
 	if (!vm->view.pid)
 		return;
-	/* Costs as much as all files of the group together, which has nearly the same figure. */
-	if (!vm->cgroup || !vm->active || vm->looks++ % LOOKS_PER_STATUS == 0)
-		read_swapped(vm);
 	if (!vm->cgroup)
 		find_cgroup(vm);
 	if (vm->cgroup) {
@@ -751,6 +763,8 @@ void vm_read_pressure(struct vm *vm, uint64_t now_usec)
 		else if (reading.facts.swap_bytes > 0)
 			watch_psi(vm);
 	}
+	if (status_is_due(vm, &reading.facts))
+		read_swapped(vm);
 	if (!vm->cgroup)
 		read_process(vm, &reading.facts);
 	if (vm->have_sample) {

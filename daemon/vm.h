@@ -110,6 +110,7 @@ struct vm_view {
  * @due: its vCPUs are read with this tick
  * @active: something was swapped in lately: its files are worth reading
  * @looks: at its files while it was active
+ * @status_swap_bytes: on swap by its cgroup when its process was last looked at
  * @governor: what is decided for its vCPUs
  * @guest_warnings: events of the guest that are bad news, in the log
  * @guest_notices: the others, which must not take the place of those
@@ -151,6 +152,7 @@ struct vm {
 	bool due;
 	bool active;
 	unsigned int looks;
+	uint64_t status_swap_bytes;
 	struct vm_view view;
 	struct vm_view published;
 	struct governor governor;
