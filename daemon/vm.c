@@ -89,8 +89,7 @@ const char *vm_guest_event_to_string(enum apf_event type)
 #define PSI_STALL_USEC	100000
 #define PSI_WINDOW_USEC 1000000
 
-/* Of the looks at a VM that swaps, every fourth is also at its process; else when the group's swap
- * moved. */
+/* Of the looks at a VM that swaps, every fourth is also at its process. */
 #define LOOKS_PER_STATUS 4
 
 #define log_vm(level, error, vm, ...)                                                            \
@@ -731,7 +730,10 @@ static void read_swapped(struct vm *vm)
 	vm->view.swapped_bytes = bytes;
 }
 
-/* It costs as much as all files of the group together, which has nearly the same figure. */
+/*
+ * Its process costs as much as all files of its group together, which has nearly the same
+ * figure: of a VM that does not swap, only once that has moved.
+ */
 static bool status_is_due(struct vm *vm, const struct cgroup_facts *facts)
 {
 	uint64_t before_bytes = vm->status_swap_bytes;
