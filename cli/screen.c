@@ -228,8 +228,12 @@ int screen_key(void)
 		{ '\b', SCREEN_KEY_BACK },	   { 0x7f, SCREEN_KEY_BACK },
 		{ 0x1b, SCREEN_KEY_BACK },
 	};
-	int c = getch();
+	int c;
 
+	/* A new size is no key: curses has it, and the picture is drawn anew anyway. */
+	do
+		c = getch();
+	while (c == KEY_RESIZE);
 	if (c == ERR)
 		return SCREEN_KEY_NONE;
 	for (size_t i = 0; i < ELEMENTSOF(keys); i++)

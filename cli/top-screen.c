@@ -70,6 +70,7 @@ struct choice {
 struct top {
 	struct apfctl *ctl;
 	sd_event *event;
+	sigset_t mask_before;
 	sd_event_source *timer;
 	sd_bus_slot *vms_slot;
 	sd_bus_slot *vcpus_slot;
@@ -85,6 +86,7 @@ struct top {
 	uint64_t vcpus_nsec, before_nsec;
 	bool no_vcpus;
 	struct top_vcpu *rows;
+	size_t n_rows;
 	bool away;
 	char *message;
 	bool message_bad;
@@ -215,10 +217,12 @@ static void order_vcpus(struct top *top)
 		end_oom(top);
 		return;
 	}
-	if (top->rows && choice->row < top->vcpus.n)
+	/* The rows are of the answer before, which may have had fewer, or none. */
+	if (top->rows && choice->row < top->n_rows)
 		index = top->rows[choice->row].vcpu->index;
 	free(top->rows);
 	top->rows = rows;
+	top->n_rows = top->vcpus.n;
 	top_vcpu_rows(rows, &top->vcpus, &top->before, top->vcpus_nsec - top->before_nsec);
 	top_sort_vcpus(rows, top->vcpus.n, choice->column, choice->reversed);
 	choice->row = 0;
@@ -1026,7 +1030,7 @@ static int prepare_loop(struct top *top)
 	sigemptyset(&set);
 	for (size_t i = 0; i < ELEMENTSOF(signals); i++)
 		sigaddset(&set, signals[i].number);
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	sigprocmask(SIG_BLOCK, &set, &top->mask_before);
 
 	r = sd_event_new(&top->event);
 	for (size_t i = 0; r >= 0 && i < ELEMENTSOF(signals); i++)
@@ -1076,6 +1080,9 @@ int top_run_screen(struct apfctl *ctl, struct vm_list *vms, bool *ret_no_screen)
 	sd_event_source_unref(top.timer);
 	sd_bus_detach_event(ctl->bus);
 	sd_event_unref(top.event);
+	/* Who goes on without a screen may be stopped like anybody else. */
+	if (*ret_no_screen)
+		sigprocmask(SIG_SETMASK, &top.mask_before, NULL);
 	vm_list_clear(&top.vms);
 	free(top.path);
 	free(top.message);

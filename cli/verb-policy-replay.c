@@ -160,6 +160,9 @@ static int replay_sample(struct replay *r, struct json_object *object)
 	json_object_object_foreach(object, key, value)
 	{
 		if (strcmp(key, "t") == 0) {
+			if (!json_object_is_type(value, json_type_int) &&
+			    !json_object_is_type(value, json_type_double))
+				return wrong(r, "t is not a number");
 			t = json_object_get_double(value);
 		} else if (strcmp(key, "vcpu") == 0) {
 			if (!json_object_is_type(value, json_type_int))

@@ -72,6 +72,12 @@ def test_bash_asks_no_other_host(bash_complete, apfd):
     """ssh could ask for a password where nobody sees it."""
     assert bash_complete('-H', 'kvm1', 'status', '') == []
     assert bash_complete('--host=kvm1', 'status', '') == []
+    # As bash itself makes words of it.
+    assert bash_complete('--host', '=', 'kvm1', 'st') == ['status']
+    assert bash_complete('--host', '=', 'kvm1', 'status', '') == []
+    assert sorted(bash_complete('--host', '=', 'kvm-')) == ['kvm-host1', 'kvm-host2']
+    assert sorted(bash_complete('--host', '=')) == ['kvm-host1', 'kvm-host2']
+    assert bash_complete('set', '--vcpu', '=', '0', 'web1', 'of') == ['off']
     assert bash_complete('-H', 'kvm1', 'st') == ['status']
     assert sorted(bash_complete('-H', 'kvm-')) == ['kvm-host1', 'kvm-host2']
     assert bash_complete('list', '--host', 'kvm-host1') == ['kvm-host1']

@@ -79,6 +79,8 @@ def test_standard_input(apfctl_path, environment):
     ('[1]', 'not a JSON object'),
     ('{"WaitRatio": 0.5}', 't is missing'),
     ('{"t": -1}', 't is missing'),
+    ('{"t": null}', 't is not a number'),
+    ('{"t": "abc"}', 't is not a number'),
     ('{"t": 1e300}', 't is missing'),
     ('{"t": 0.5}', 'not later'),
     ('{"t": 2, "vcpu": 4096}', 'vCPU 4096'),

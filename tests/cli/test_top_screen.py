@@ -144,6 +144,19 @@ def test_vcpus_of_a_vm(terminal, empty_apfd):
     top.wait_for('^1 VM by STALLED')
 
 
+def test_vcpus_that_come_and_go(terminal, empty_apfd):
+    """Of a VM that is just being made there are none yet."""
+    path = empty_apfd.add_vm(facts.WEB1, [])
+    top = terminal('--interval=0.2')
+    top.wait_for('^>web1 ')
+    top.keys('Enter')
+    top.wait_for('^web1: 0 vCPUs')
+    for vcpus in (facts.WEB1_VCPUS, [], facts.WEB1_VCPUS[:1], facts.WEB1_VCPUS):
+        empty_apfd.answer_growing(path, 'GetVCPUs', vcpus, 987654321)
+        top.wait_for(f'^web1: {len(vcpus)} vCPU')
+        top.keys('Down')
+
+
 def test_without_vcpu_figures(terminal, empty_apfd):
     path = empty_apfd.add_vm(vm(1))
     empty_apfd.fail(path, VM, 'GetVCPUs', 'org.apfd.Error.NotWatched', 'not now')
@@ -268,6 +281,19 @@ def test_switches_one_vcpu(terminal, empty_apfd):
     top.keys('y')
     top.wait_for('^done')
     assert empty_apfd.calls(path, 'SetState') == [['off', [1]]]
+
+
+def test_a_question_outlives_a_new_size(terminal, three):
+    path = '/org/apfd/vm/' + UUID.format(1).replace('-', '_')
+    top = terminal('--interval=0.2')
+    chosen(top, 'vm1')
+    top.keys('d')
+    top.wait_for(r'^Set vm1 to off\? y/n')
+    top.resize(100, 30)
+    top.wait(lambda text: len(text.rstrip('\n').split('\n')) == 30 and 'Set vm1 to off? y/n' in text, 'the new size')
+    top.keys('y')
+    top.wait_for('^done')
+    assert three.calls(path, 'SetState') == [['off', []]]
 
 
 def test_a_refusal_is_shown_and_it_goes_on(terminal, three):
