@@ -11,10 +11,10 @@
 #include <systemd/sd-bus.h>
 
 /*
- * A page takes milliseconds. After this long apf_guest, as it is by default, sends
- * the task back to its page: who waits longer has lost more than a wake-up.
+ * A page takes milliseconds. Half of the time after which apf_guest, as it is by
+ * default, sends the task back to its page: who is sent back is not seen any more.
  */
-#define GUEST_WAITER_OLD_MSEC 10000
+#define GUEST_WAITER_OLD_MSEC 5000
 
 /* Figures of apf_host(4), enum apf_guest_attr. */
 enum guest_figure {

@@ -30,7 +30,7 @@ enum {
 #define LOW_SHARE	0.35
 
 /* A guest's task that has waited longer is worth a word. */
-#define WAITER_OLD_MSEC 10000
+#define WAITER_OLD_MSEC 5000
 
 /**
  * struct process - what /proc tells of the VM's process

@@ -220,8 +220,8 @@ BUSY = {'Ready': 30, 'SyncStalls': 970}
     ({}, dict(reported(PoolInUse=1), PausedVCPUs=[0, 2]), 'user',
      'pool-in-use', 'the gate of 2 vCPUs is closed'),
     ({}, reported(PoolExhausted=3), 'user', 'pool-exhausted', '(times: 3)'),
-    ({}, reported(Sleepers=1, OldestSleeperMSec=10000), 'user', 'waiter-old',
-     'has waited 10 s for its page'),
+    ({}, reported(Sleepers=1, OldestSleeperMSec=5000), 'user', 'waiter-old',
+     'has waited 5.0 s for its page'),
     ({}, reported(Rescues=4), 'user', 'rescues', 'did not come in time: 4 so far'),
     ({}, {'Counters': facts.counters(Ready=1000, BadReports=2)}, 'user', 'bad-reports',
      'were ignored: 2 so far'),
@@ -265,7 +265,7 @@ def test_no_finding_without_proof(run, empty_apfd, host, counters):
     # Used once, and back.
     {'PoolTaken': 5},
     # Not yet old; old, but awake by now.
-    {'Sleepers': 3, 'OldestSleeperMSec': 9999},
+    {'Sleepers': 3, 'OldestSleeperMSec': 4999},
     {'Sleepers': 0, 'OldestSleeperMSec': 60000},
     # The host had forgotten tokens: nothing the user could change.
     {'UnknownTokens': 7, 'EarlyWakes': 7},

@@ -54,7 +54,7 @@ def reported(name, number, **figures):
 
 def test_guest_alarms(run, empty_apfd):
     empty_apfd.add_vm(busy('a-absent', 1))
-    empty_apfd.add_vm(reported('b-ok', 2, Sleepers=9, OldestSleeperMSec=9999))
+    empty_apfd.add_vm(reported('b-ok', 2, Sleepers=9, OldestSleeperMSec=4999))
     empty_apfd.add_vm(reported('c-wait', 3, Sleepers=1, OldestSleeperMSec=12400))
     # The pool closes the gate: worse than a wait.
     empty_apfd.add_vm(reported('d-pool', 4, PoolInUse=3, Sleepers=1, OldestSleeperMSec=12400))

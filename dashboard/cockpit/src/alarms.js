@@ -2,7 +2,7 @@
 /* What of a guest's report somebody should know now, and words for what was told. */
 import { vcpus } from "./format.js";
 
-const WAITS_LONG_MSEC = 10000;
+const WAITS_LONG_MSEC = 5000;
 
 /* [{ severity, text }] of one VM. */
 export function alarms(vm) {

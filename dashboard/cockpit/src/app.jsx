@@ -143,7 +143,8 @@ export function App({ apfd }) {
 	const [said, setSaid] = useState("");
 	const head = useRef(null);
 	const wide = useWide();
-	const vm = vms.find(v => v.path === selected);
+	/* One that has just ended is in what is shown a moment longer than its history. */
+	const vm = vms.find(v => v.path === selected && apfd.history.has(v.path));
 
 	/* Who opens the details by keyboard wants to be in them, and back at the same place afterwards. */
 	const close = useCallback(() => {

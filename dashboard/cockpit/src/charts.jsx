@@ -167,19 +167,20 @@ export function Histogram({ async, sync, period }) {
 	);
 }
 
-const swapIns = series => [
-	{ label: "asynchronous", style: "async", points: series.points("async") },
-	{ label: "synchronous", style: "sync", points: series.points("sync") },
+/* The ring may hold what is older than the ten minutes shown: nothing was told meanwhile, or seldom. */
+const swapIns = (series, now) => [
+	{ label: "asynchronous", style: "async", points: series.points("async", now - KEEP_MSEC) },
+	{ label: "synchronous", style: "sync", points: series.points("sync", now - KEEP_MSEC) },
 ];
 
 export const RateChart = ({ series, now }) =>
-	<LineChart title="Swap-ins per second" series={swapIns(series)} now={now} format={rate} least={10} />;
+	<LineChart title="Swap-ins per second" series={swapIns(series, now)} now={now} format={rate} least={10} />;
 
 export const StallChart = ({ series, now, label }) =>
 	<LineChart title="Share of time stopped for swap-ins" now={now} least={10} most={100}
-		series={[{ label, style: "sync", points: series.points("stall").map(([t, v]) => [t, v * 100]) }]}
+		series={[{ label, style: "sync", points: series.points("stall", now - KEEP_MSEC).map(([t, v]) => [t, v * 100]) }]}
 		format={v => Number.isFinite(v) ? `${rate(v)} %` : "–"} />;
 
 export const SwappedChart = ({ series, now }) =>
 	<LineChart title="Memory on swap" now={now} least={1024 * 1024} base={1024} format={bytes}
-		series={[{ label: "on swap", style: "swapped", points: series.points("swapped") }]} />;
+		series={[{ label: "on swap", style: "swapped", points: series.points("swapped", now - KEEP_MSEC) }]} />;

@@ -87,7 +87,7 @@ export function VMTable({ vms, selected, pending, short, onSelect, onSet }) {
 		);
 	return (
 		<>
-			{vms.length >= SEARCH_FROM &&
+			{(vms.length >= SEARCH_FROM || search) &&
 				<Toolbar>
 					<ToolbarContent>
 						<ToolbarItem>
