@@ -732,18 +732,20 @@ static void read_swapped(struct vm *vm)
 
 /*
  * Its process costs as much as all files of its group together, which has nearly the same
- * figure: of a VM that does not swap, only once that has moved.
+ * figure: it is looked at when that has moved, by more than an eighth if the VM swaps.
  */
 static bool status_is_due(struct vm *vm, const struct cgroup_facts *facts)
 {
-	uint64_t before_bytes = vm->status_swap_bytes;
+	uint64_t now_bytes = facts->swap_bytes, before_bytes = vm->status_swap_bytes;
+	uint64_t moved_bytes = MAX_OF(now_bytes, before_bytes) - MIN_OF(now_bytes, before_bytes);
 
 	if (!vm->cgroup || !(facts->known & CGROUP_SWAP))
 		return true;
-	if (vm->active && vm->looks++ % LOOKS_PER_STATUS != 0)
+	if (moved_bytes <= (vm->active ? now_bytes / 8 : 0) &&
+	    !(vm->active && vm->looks++ % LOOKS_PER_STATUS == 0))
 		return false;
-	vm->status_swap_bytes = facts->swap_bytes;
-	return vm->active || facts->swap_bytes != before_bytes;
+	vm->status_swap_bytes = now_bytes;
+	return true;
 }
 
 void vm_read_pressure(struct vm *vm, uint64_t now_usec)
