@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Every difference between the kernels this module builds for; 6.1 and 6.12 are the tested ones. */
+/* All differences between the supported kernels, 6.1 to 7.3. */
 #ifndef APF_GUEST_COMPAT_H
 #define APF_GUEST_COMPAT_H
 
@@ -8,13 +8,20 @@
 #include <linux/timer.h>
 #include <linux/version.h>
 
+#include <asm/apic.h>
+#ifdef APF_CPUID_API
+#include <asm/cpuid/api.h>
+#endif
+#include <asm/hardirq.h>
+#include <asm/irq_vectors.h>
 #include <asm/msr.h>
+#include <asm/processor.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
 #error "apf_guest needs Linux 6.1 or newer"
 #endif
 
-/* timer_delete_sync() came with 6.2, del_timer_sync() went with 6.15. */
+/* timer_delete_sync() was added in 6.2, del_timer_sync() was removed in 6.15. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
 #define apf_timer_delete_sync(timer) timer_delete_sync(timer)
 #else
@@ -34,7 +41,23 @@
 #define apf_rdmsr_on_cpu(c, m, p)  rdmsrl_safe_on_cpu(c, m, p)
 #endif
 
-/* Kbuild looks which of the two the kernel has. */
+/*
+ * The first actions of the kernel's own handler. Modules cannot use the static call of apic_eoi();
+ * the pointer apic->eoi is the same function.
+ */
+#ifdef APF_HOOK_INTERRUPT
+static inline void apf_interrupt_begin(void)
+{
+	apic->eoi();
+#ifdef APF_IRQ_COUNTS
+	inc_irq_stat(HYPERVISOR_CALLBACK);
+#else
+	inc_irq_stat(irq_hv_callback_count);
+#endif
+}
+#endif
+
+/* Kbuild checks which of the two the kernel has. */
 #ifdef APF_SYSCORE_DATA
 #define APF_SYSCORE_ARG void *data
 #define APF_SYSCORE_OPS(name, down, up)								   \
@@ -50,7 +73,7 @@
 #define apf_syscore_unregister(s)  unregister_syscore_ops(s)
 #endif
 
-/* Renamed in 6.3. On x86-64 it works without FTRACE_OPS_FL_SAVE_REGS, as for live patches. */
+/* Renamed in 6.3. On x86-64 this works without FTRACE_OPS_FL_SAVE_REGS, as live patches use it. */
 static inline void apf_ftrace_redirect(struct ftrace_regs *fregs, void *to)
 {
 #ifdef ftrace_regs_set_instruction_pointer

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the files of the module share. */
+/* Declarations that the files of the module share. */
 #ifndef APF_GUEST_H
 #define APF_GUEST_H
 
@@ -7,92 +7,109 @@
 #include <linux/percpu.h>
 #include <linux/smp.h>
 #include <linux/types.h>
+#include <linux/workqueue.h>
 #include <uapi/apf_guest.h>
 
 #include "table.h"
 
-struct kobject;
+struct kvm_vcpu_pv_apf_data;
+struct pt_regs;
 
 /**
- * struct apf_vcpu - one CPU of the module
- * @core: its part of the table
- * @msr_on: value of MSR_KVM_ASYNC_PF_EN that we switched off and owe back; 0 for none
- * @report: where its report block is; NULL while it has none. Written by the CPU itself only
- * @seq: of the report; survives the block
- * @csd: brings apf_table_sync() to this CPU
- * @kicked: @csd is queued and has not started; serialises those who queue it
- * @entered: tasks that went into apf_guest_wait() here
- * @left: tasks that came out of it here. The sums over all CPUs are equal when nobody is inside
- * @reported: waits ended and early wakes aged when the timer last looked
+ * struct apf_vcpu - data of one CPU
+ * @core: the CPU's part of the table
+ * @msr_on: value of MSR_KVM_ASYNC_PF_EN before we switched APF off, to be restored; 0 if none
+ * @area: APF data area, NULL until the CPU was online. Memory of the kernel, so it stays valid
+ * @report: address of the report block, NULL if there is none. Only the CPU itself writes it
+ * @seq: sequence count of the report; not reset when the block is removed
+ * @csd: runs apf_table_sync() on this CPU
+ * @kicked: @csd is queued and has not started; allows only one caller to queue @csd
+ * @entered: number of tasks that entered apf_guest_wait() here
+ * @left: number of tasks that left it here. When no task is inside, the sums over all CPUs are
+ *	equal
+ * @broadcasts: number of page-ready events for all tokens that arrived in the hook here
+ * @reported: number of ended waits and dropped early wakes at the last run of the timer
+ * @slot_work: frees the page-ready slot, on this CPU
+ * @slot_token: token in the slot at the last scan, 0 if none or if @slot_work has run
+ * @slot_since: when @slot_token was first seen, in jiffies
+ * @stuck: number of times the slot was freed
  */
 struct apf_vcpu {
 	struct apf_cpu core;
 	u64 msr_on;
+	struct kvm_vcpu_pv_apf_data *area;
 	struct apf_guest_report *report;
 	u32 seq;
 	call_single_data_t csd;
 	atomic_t kicked;
 	unsigned long entered;
 	unsigned long left;
+	u32 broadcasts;
 	u32 reported;
+	struct work_struct slot_work;
+	u32 slot_token;
+	unsigned long slot_since;
+	u32 stuck;
 };
 
 DECLARE_PER_CPU(struct apf_vcpu, apf_vcpu);
 extern struct apf_table apf_table;
 
 /* main.c: parameters */
-extern unsigned int apf_pool;
 extern unsigned int apf_rescue_ms;
 extern unsigned int apf_age_ms;
-extern bool apf_fault_injection;
+void apf_guest_give_up(void);
+bool apf_guest_active(void);
 
-/* cpu.c: the CPUs, their MSR, going on and off */
+/* cpu.c: the CPUs and their MSR, online and offline */
 int apf_cpu_init(void);
 void apf_cpu_uninit(void);
-int apf_cpu_takeover(void);
-void apf_cpu_abort(void);
-void apf_cpu_go(void);
-void apf_cpu_handback_begin(void);
-void apf_cpu_handback_end(void);
+void apf_cpu_up(bool switching, bool reporting);
+void apf_cpu_down(void);
 int apf_cpu_msr(unsigned int cpu, u64 *ret_val);
+int apf_cpu_each(long (*fn)(void *arg), void *arg);
 
-/* sleep.c: the task and the timer side of the table */
+/* switch.c: from the kernel's table to ours and back */
+int apf_switch_takeover(void);
+void apf_switch_abort(void);
+int apf_switch_prove(void);
+void apf_switch_go(void);
+void apf_switch_stop(void);
+void apf_switch_end(void);
+
+/* sleep.c: sleeping and waking tasks, and the timer */
 int apf_sleep_init(void);
 void apf_sleep_close(void);
 void apf_sleep_uninit(void);
 void apf_sleep_arm(void);
 bool apf_sleep_inside(void);
-bool apf_sleep_in(struct apf_table *t, unsigned int cpu, u32 token);
 void apf_sleep_wake_task(struct apf_table *t, void *task);
-void apf_guest_wait_schedule(u32 token);
-void apf_guest_task_wake(u32 token);
 void *apf_sleep_alloc(struct apf_table *t);
 void apf_sleep_free(struct apf_table *t, void *entry);
+void apf_guest_wait(u32 token);
+void apf_guest_wake(u32 token);
 
-/* hook.c: the two functions of the kernel */
+/* hook.c: the hooks in two functions of the kernel */
 int apf_hook_init(void);
-void apf_hook_uninit(void);
+int apf_hook_uninit(void);
 
-/* report.c: the block the host reads */
+/* slot.c: the page-ready event in the data area of a CPU */
+void apf_slot_init(void);
+struct kvm_vcpu_pv_apf_data *apf_slot_area(u64 msr);
+void apf_slot_open(void);
+void apf_slot_close(void);
+bool apf_slot_free(u32 token, bool deliver);
+void apf_guest_interrupt(struct pt_regs *regs);
+
+/* report.c: the block that the host reads */
 int apf_report_check(u64 msr);
 void apf_report_attach(u64 msr);
 void apf_report_detach(void);
 void apf_report_update(void);
-void apf_report_usual(void);
+void apf_report_update_usual(void);
 
-/* sysfs.c: the same figures in the guest */
+/* sysfs.c: the same figures, for readers in the guest */
 int apf_sysfs_init(void);
 void apf_sysfs_uninit(void);
-
-/* inject.c: faults on purpose */
-int apf_inject_init(void);
-void apf_inject_uninit(void);
-bool apf_inject_alloc(void);
-bool apf_inject_wake(unsigned int cpu, u32 token);
-void apf_inject_wait(unsigned int cpu, u32 token);
-
-/* selftest.c */
-int apf_selftest_run(void);
-int apf_selftest_result(char *buf);
 
 #endif

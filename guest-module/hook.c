@@ -1,102 +1,144 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The two functions of the kernel that the module stands in for.
+ * The two functions of the kernel that the module replaces:
  *
- * kvm_async_pf_task_wait_schedule() and kvm_async_pf_task_wake() are ordinary traceable functions
- * (not noinstr): their callers are inside instrumentation_begin()/_end(), with RCU watching. The
- * ftrace callback at their entry points the saved instruction pointer to ours; arguments and return
- * address are where they were. The trampoline saves only the registers that carry arguments, which
- * live patching makes do with as well; to save all of them (FTRACE_OPS_FL_SAVE_REGS) takes longer.
+ *	kvm_async_pf_task_wait_schedule()	a task must sleep for a page
+ *	kvm_async_pf_task_wake()		the page is ready
  *
- * No FTRACE_OPS_FL_RECURSION: its guard would skip the callback when it thinks it recurses, and one
- * skipped redirect is a task in the wrong table. The callback calls nothing that is traced.
- * FTRACE_OPS_FL_PERMANENT: while we are in, ftrace_enabled cannot be set to 0, for the same reason.
+ * Since 6.18 the second function is static and inlined into the interrupt handler. There the module
+ * replaces the whole body of the handler, __sysvec_kvm_asyncpf_interrupt(); see slot.c.
  *
- * The two do not go in at one instant; meanwhile APF is off everywhere (see cpu.c), so nobody can
- * be put to sleep by the one and waited for by the other.
+ * All of these are ordinary traceable functions (not noinstr): their callers are inside
+ * instrumentation_begin()/_end(), with RCU watching. The ftrace callback at their entry sets the
+ * saved instruction pointer to our function and does not change arguments or return address. The
+ * trampoline saves only the registers with arguments, which is enough for live patching, too;
+ * saving all registers (FTRACE_OPS_FL_SAVE_REGS) would take longer.
+ *
+ * No FTRACE_OPS_FL_RECURSION: its guard skips the callback if it detects a recursion, and with a
+ * skipped redirect a task would sleep in the wrong table. The callback calls no traced function.
+ * FTRACE_OPS_FL_PERMANENT: for the same reason, ftrace_enabled cannot be set to 0 while the hooks
+ * are in place.
+ *
+ * The two hooks are not placed at the same instant. Meanwhile APF is off on all CPUs (see
+ * switch.c), so that no task sleeps in one table while its wake is delivered to the other.
+ *
+ * The addresses are from register_kprobe(), which finds every function: not all of these functions
+ * are exported, and since 6.18 none of them is exported to this module. The addresses are not used
+ * for calls.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/ftrace.h>
-#include <linux/kvm_para.h>
+#include <linux/kprobes.h>
 
 #include "compat.h"
 #include "guest.h"
 
-#ifdef CONFIG_DYNAMIC_FTRACE_WITH_ARGS
+#if defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS) && defined(CONFIG_KPROBES)
 
-/* The entry of a function is at most an ENDBR away from its address. */
-#define ENTRY_MAX 16
+/* The ftrace entry of a function may be behind an ENDBR instruction. */
+#define APF_ENTRY_MAX 16
+
+static struct {
+	const char *name;
+	void *to;
+	unsigned long from;
+} apf_hook[] = {
+	{ "kvm_async_pf_task_wait_schedule", apf_guest_wait, 0 },
+#ifdef APF_HOOK_INTERRUPT
+	{ "__sysvec_kvm_asyncpf_interrupt", apf_guest_interrupt, 0 },
+#else
+	{ "kvm_async_pf_task_wake", apf_guest_wake, 0 },
+#endif
+};
 
 /*
- * One ftrace_ops for both: whatever the kernel waits for when it takes one away (every task leaves
- * the trampoline) is waited for once.
+ * One ftrace_ops for both: when the kernel removes an ftrace_ops, it waits until all tasks have
+ * left the trampoline; so it waits only once.
  */
-static void notrace hook_enter(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
-			       struct ftrace_regs *fregs)
+static void notrace apf_hook_enter(unsigned long ip, unsigned long parent_ip,
+				   struct ftrace_ops *ops, struct ftrace_regs *fregs)
 {
-	if (ip - (unsigned long)kvm_async_pf_task_wait_schedule < ENTRY_MAX)
-		apf_ftrace_redirect(fregs, apf_guest_wait_schedule);
+	if (ip - apf_hook[0].from < APF_ENTRY_MAX)
+		apf_ftrace_redirect(fregs, apf_hook[0].to);
 	else
-		apf_ftrace_redirect(fregs, apf_guest_task_wake);
+		apf_ftrace_redirect(fregs, apf_hook[1].to);
 }
 
-static struct ftrace_ops hook_ops = {
-	.func = hook_enter,
+static struct ftrace_ops apf_hook_ops = {
+	.func = apf_hook_enter,
 	.flags = FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT,
 };
 
-static const struct {
-	void (*from)(u32 token);
-	const char *name;
-} hooked[] = {
-	{ kvm_async_pf_task_wait_schedule, "kvm_async_pf_task_wait_schedule" },
-	{ kvm_async_pf_task_wake, "kvm_async_pf_task_wake" },
-};
+static int apf_hook_find(const char *name, unsigned long *ret_at)
+{
+	/* Disabled, because only the address is needed. */
+	struct kprobe kp = { .symbol_name = name, .flags = KPROBE_FLAG_DISABLED };
+	int ret = register_kprobe(&kp);
+
+	if (ret)
+		return ret;
+	*ret_at = (unsigned long)kp.addr;
+	unregister_kprobe(&kp);
+	return 0;
+}
 
 int apf_hook_init(void)
 {
 	unsigned int i;
 	int ret;
 
-	for (i = 0; i < ARRAY_SIZE(hooked); i++) {
-		ret = ftrace_set_filter_ip(&hook_ops, (unsigned long)hooked[i].from, 0, 0);
+	for (i = 0; i < ARRAY_SIZE(apf_hook); i++) {
+		ret = apf_hook_find(apf_hook[i].name, &apf_hook[i].from);
 		if (ret) {
-			pr_err("%s cannot be traced (%d), not loading\n", hooked[i].name, ret);
+			pr_err("this kernel has no function %s (%d), not loading\n",
+			       apf_hook[i].name, ret);
+			goto err_filter;
+		}
+		ret = ftrace_set_filter_ip(&apf_hook_ops, apf_hook[i].from, 0, 0);
+		if (ret) {
+			pr_err("%s cannot be traced (%d), not loading\n", apf_hook[i].name, ret);
 			goto err_filter;
 		}
 	}
-	ret = register_ftrace_function(&hook_ops);
+	ret = register_ftrace_function(&apf_hook_ops);
 	if (ret) {
 		pr_err("no ftrace with registers for %s and %s (%d%s), not loading\n",
-		       hooked[0].name, hooked[1].name, ret,
+		       apf_hook[0].name, apf_hook[1].name, ret,
 		       ret == -EBUSY ? ": live-patched, or ftrace is disabled" : "");
 		goto err_filter;
 	}
 	return 0;
 
 err_filter:
-	ftrace_free_filter(&hook_ops);
+	ftrace_free_filter(&apf_hook_ops);
 	return ret;
 }
 
-/* Returns when no task is in a trampoline any more; one may still be in ours. */
-void apf_hook_uninit(void)
+/*
+ * Returns 0 when no task is in a trampoline any more; tasks may still be in our functions. On an
+ * error the hooks are still in place.
+ */
+int apf_hook_uninit(void)
 {
-	WARN_ON(unregister_ftrace_function(&hook_ops));
-	ftrace_free_filter(&hook_ops);
+	int ret = unregister_ftrace_function(&apf_hook_ops);
+
+	if (!ret)
+		ftrace_free_filter(&apf_hook_ops);
+	return ret;
 }
 
 #else
 
 int apf_hook_init(void)
 {
-	pr_err("this kernel has no ftrace with registers, not loading\n");
+	pr_err("this kernel has no ftrace with registers or no kprobes, not loading\n");
 	return -EOPNOTSUPP;
 }
 
-void apf_hook_uninit(void)
+int apf_hook_uninit(void)
 {
+	return 0;
 }
 
 #endif

@@ -1,24 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The report block: the one path by which figures leave the guest. Layout in uapi/apf_guest.h.
+ * The report block: the only way by which the host gets figures. Layout in uapi/apf_guest.h.
  *
- * Where it is. MSR_KVM_ASYNC_PF_EN holds the guest-physical address of the CPU's APF data area, a
- * static per-CPU variable of the kernel which is not exported. Per-CPU memory may be mapped in
+ * Location: MSR_KVM_ASYNC_PF_EN contains the guest-physical address of the CPU's APF data area, a
+ * static per-CPU variable of the kernel, which is not exported. Per-CPU memory may be mapped in
  * vmalloc space, but it always consists of pages of RAM, and all RAM is in the kernel's direct map:
- * phys_to_virt() gives a second mapping of the same page, of the same memory type. The area is
- * aligned to its 64 bytes, so it does not cross a page. Encrypted guests would need the page to be
- * shared in the direct map as well; the module does not load there.
+ * phys_to_virt() returns a second mapping of the same page, with the same memory type. The area has
+ * 64 bytes and is aligned to 64, so it is within one page. In encrypted guests the page would also
+ * have to be shared in the direct map; the module does not load there.
  *
- * Who writes. Only the CPU itself, with interrupts off: there is one writer per block, and the
- * sequence count needs no lock. The kernel and the host write the 8 bytes in front of the block,
- * never in it.
+ * Writer: only the CPU itself, with interrupts off. So each block has one writer, and the sequence
+ * count needs no lock. The kernel and the host write only the 8 bytes before the block.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/io.h>
 #include <linux/jiffies.h>
 #include <linux/kvm_para.h>
-#include <linux/mm.h>
 #include <linux/string.h>
 
 #include <asm/barrier.h>
@@ -27,22 +24,19 @@
 
 static_assert(offsetof(struct kvm_vcpu_pv_apf_data, pad) == APF_GUEST_REPORT_OFFSET);
 static_assert(sizeof_field(struct kvm_vcpu_pv_apf_data, pad) == APF_GUEST_REPORT_SIZE);
-static_assert((int)APF_GUEST_POOL_MAX == (int)APF_POOL_MAX);
 
-/* The block behind the value of the register, or NULL if the address is not ordinary memory. */
-static struct apf_guest_report *report_at(u64 msr)
+/* Finds the block from the value of the MSR; NULL if the address is not ordinary memory. */
+static struct apf_guest_report *apf_report_at(u64 msr)
 {
-	struct kvm_vcpu_pv_apf_data *area = phys_to_virt(msr & ~0x3fULL);
+	struct kvm_vcpu_pv_apf_data *area = apf_slot_area(msr);
 
-	if (!virt_addr_valid(area))
-		return NULL;
-	return (struct apf_guest_report *)area->pad;
+	return area ? (struct apf_guest_report *)area->pad : NULL;
 }
 
-/* Before the load changes anything. On the CPU itself. */
+/* Called before the load changes anything. On the CPU itself. */
 int apf_report_check(u64 msr)
 {
-	struct apf_guest_report *r = report_at(msr);
+	struct apf_guest_report *r = apf_report_at(msr);
 
 	if (!r) {
 		pr_err("CPU %d: the APF data area is not in memory, not loading\n",
@@ -57,17 +51,17 @@ int apf_report_check(u64 msr)
 	return 0;
 }
 
-/* On the CPU itself, interrupts off, as all below. */
+/* This and all functions below: on the CPU itself, interrupts off. */
 void apf_report_attach(u64 msr)
 {
 	struct apf_vcpu *v = this_cpu_ptr(&apf_vcpu);
 	struct apf_guest_report *r;
 
-	/* By its address: a CPU may come online with its emergency node still in use. */
-	if (v->report || !(msr & ~0x3fULL))
+	/* @msr may lack the enable bit: a CPU may come online with its emergency node in use. */
+	if (v->report)
 		return;
-	r = report_at(msr);
-	/* A CPU that came online after the load; the table works there without a report. */
+	r = apf_report_at(msr);
+	/* Possible on a CPU that was offline during the load; then it has no report. */
 	if (!r || memchr_inv(r, 0, sizeof(*r)))
 		return;
 	v->report = r;
@@ -82,18 +76,18 @@ void apf_report_detach(void)
 	if (!r)
 		return;
 	v->report = NULL;
-	/* No magic, no report: first away, last to come. */
+	/* Without magic there is no report: clear it first, write it last. */
 	WRITE_ONCE(r->magic, 0);
 	virt_wmb();
 	memset(r, 0, sizeof(*r));
 }
 
 /*
- * After a fault that went to sleep and a wake that found its sleeper, the usual path: only these
- * figures can have changed since this CPU last brought the block up to date. Their ends may be
- * counted on any CPU, so @sleepers is worked out anew.
+ * For the usual path, after a fault that sleeps or a wake that found its sleeper: only these
+ * figures can have changed since the last update of the block by this CPU. Any CPU may count the
+ * end of a wait, so @sleepers is computed again.
  */
-void apf_report_usual(void)
+void apf_report_update_usual(void)
 {
 	struct apf_vcpu *v = this_cpu_ptr(&apf_vcpu);
 	struct apf_guest_report *r = v->report;
@@ -101,9 +95,9 @@ void apf_report_usual(void)
 
 	if (!r)
 		return;
-	wakes = apf_count_read(&v->core.wakes);
-	rescues = apf_count_read(&v->core.rescues);
-	sleepers = v->core.waits - wakes - rescues - apf_count_read(&v->core.broadcasts);
+	wakes = atomic_read(&v->core.wakes);
+	rescues = atomic_read(&v->core.rescues);
+	sleepers = v->core.waits - wakes - rescues - atomic_read(&v->core.broadcasts);
 
 	WRITE_ONCE(r->seq, ++v->seq);
 	virt_wmb();
@@ -142,6 +136,7 @@ void apf_report_update(void)
 	WRITE_ONCE(r->oldest_sleeper_ms, jiffies_to_msecs(f.oldest));
 	WRITE_ONCE(r->waits, f.waits);
 	WRITE_ONCE(r->wakes, f.wakes);
+	WRITE_ONCE(r->stuck, READ_ONCE(v->stuck));
 	WRITE_ONCE(r->magic, APF_GUEST_REPORT_MAGIC);
 	virt_wmb();
 	WRITE_ONCE(r->seq, ++v->seq);

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The task side of the table (who sleeps, how it is woken) and the timer that bounds the sleep.
+ * Sleeping and waking of tasks, and the timer that limits the sleep.
  *
- * Context of apf_guest_wait_schedule(): reached by ftrace from the entry of the kernel's own
- * kvm_async_pf_task_wait_schedule(), in the #PF handler of a task that was in user mode, or in a
- * vCPU thread of a hypervisor in this guest; interrupts off and RCU watching in both, and so on
- * return.
+ * Context of apf_guest_wait(): ftrace redirects the kernel's own kvm_async_pf_task_wait_schedule()
+ * to it, in the #PF handler of a task that was in user mode, or in a vCPU thread of a hypervisor in
+ * this guest; in both cases interrupts are off and RCU is watching, also on return.
  *
- * Context of apf_guest_task_wake(): the same for kvm_async_pf_task_wake(); hard interrupt, or task
- * with interrupts off.
+ * Context of apf_guest_wake(): the same for kvm_async_pf_task_wake(), or called by
+ * apf_guest_interrupt(); hard interrupt.
  *
- * Both have interrupts off from the first instruction, so up to the schedule() and after it they
- * are RCU read-side sections. That is what synchronize_rcu() waits for on unload; for the
- * schedule() in between there is the count of those inside.
+ * Both run with interrupts off from the first instruction. So they are RCU read-side sections
+ * before schedule() and after it; on unload, synchronize_rcu() waits for these sections. For tasks
+ * in schedule(), unload waits until apf_sleep_inside() is false.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -29,47 +28,50 @@
 #include "compat.h"
 #include "guest.h"
 
-static struct kmem_cache *cache;
-static struct timer_list timer;
-static bool timer_closed;
+static struct kmem_cache *apf_sleep_cache;
+static struct timer_list apf_sleep_timer;
+static bool apf_sleep_closed;
+/* Time of the first wake without a fault, if no fault has arrived before; else 0. */
+static unsigned long apf_sleep_unmatched;
+static bool apf_sleep_proven;
 
 /*
- * ops->alloc, with interrupts off, usually in a hard interrupt. On PREEMPT_RT the allocator may not
- * be called there at all, which leaves the emergency pool.
+ * ops->alloc, with interrupts off, usually in a hard interrupt. There PREEMPT_RT does not allow
+ * allocations, so only the emergency node can be used.
  */
 void *apf_sleep_alloc(struct apf_table *t)
 {
-	if (IS_ENABLED(CONFIG_PREEMPT_RT) || apf_inject_alloc())
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
 		return NULL;
-	return kmem_cache_alloc(cache, GFP_NOWAIT | __GFP_NOWARN);
+	return kmem_cache_alloc(apf_sleep_cache, GFP_NOWAIT | __GFP_NOWARN);
 }
 
 void apf_sleep_free(struct apf_table *t, void *entry)
 {
-	kmem_cache_free(cache, entry);
+	kmem_cache_free(apf_sleep_cache, entry);
 }
 
 /*
- * ops->wake. The task was found in the table, so it had not left its wait and could not exit, and
- * we have had interrupts off since: whatever it does now, its task_struct is freed only after a
- * grace period, which waits for us. Woken when it already runs, or even sleeps elsewhere by now, it
- * takes this as any other spurious wake-up.
+ * ops->wake. The task was in the table, so it was still waiting and could not exit, and interrupts
+ * have been off since. Even if the task exits now, its task_struct is freed only after a grace
+ * period, which waits for us. If the task already runs, or sleeps elsewhere, this is a spurious
+ * wake-up, which every task must tolerate.
  */
 void apf_sleep_wake_task(struct apf_table *t, void *task)
 {
 	wake_up_process(task);
 }
 
-static bool may_sleep(void)
+static bool apf_may_sleep(void)
 {
 	return !preempt_count() && !is_idle_task(current);
 }
 
 /*
- * Sleep until the entry is out of the table. Nothing may be done with @w after this has been seen,
- * but to return; see waiter_release() in table.c.
+ * Sleeps until the entry was removed from the table. Afterwards only return, do not use @w; see
+ * apf_waiter_release() in table.c.
  */
-static void sleep_until_released(struct apf_entry *w)
+static void apf_sleep_until_released(struct apf_entry *w)
 {
 	for (;;) {
 		/* Full barrier: the state is visible before queued is read. */
@@ -79,28 +81,14 @@ static void sleep_until_released(struct apf_entry *w)
 		local_irq_enable();
 		schedule();
 		local_irq_disable();
-		/* The usual end: out of schedule() the state is TASK_RUNNING already. */
+		/* The usual end: after schedule() the state is already TASK_RUNNING. */
 		if (!apf_entry_queued(w))
 			return;
 	}
 	__set_current_state(TASK_RUNNING);
 }
 
-/*
- * The wait itself, for the tables of the self-tests, where @cpu is only a name. Interrupts off.
- * Returns whether it slept.
- */
-bool apf_sleep_in(struct apf_table *t, unsigned int cpu, u32 token)
-{
-	struct apf_entry w;
-
-	if (!apf_table_wait(t, cpu, &w, current, token, jiffies))
-		return false;
-	sleep_until_released(&w);
-	return true;
-}
-
-void apf_guest_wait_schedule(u32 token)
+void apf_guest_wait(u32 token)
 {
 	unsigned int cpu = smp_processor_id();
 	struct apf_entry w;
@@ -109,58 +97,54 @@ void apf_guest_wait_schedule(u32 token)
 	this_cpu_inc(apf_vcpu.entered);
 
 	/*
-	 * Where the kernel would never fault us (the host delivers to user mode only), nor should
-	 * we die on it: go back and touch the page again. The host then halts the vCPU until it is
-	 * there.
+	 * This should not happen, because the host delivers faults to user mode only. Do not panic:
+	 * return, so that the task accesses the page again. The host then halts the vCPU until the
+	 * page is there.
 	 */
-	if (unlikely(!may_sleep())) {
+	if (unlikely(!apf_may_sleep())) {
 		apf_table_refuse(&apf_table, cpu, token, jiffies);
 		apf_sleep_arm();
 		goto out;
 	}
 
-	if (unlikely(apf_fault_injection)) {
-		/* May sleep, and come back on another CPU. */
-		apf_inject_wait(cpu, token);
-		cpu = smp_processor_id();
-	}
-
 	if (apf_table_wait(&apf_table, cpu, &w, current, token, jiffies)) {
 		apf_sleep_arm();
-		apf_report_usual();
-		sleep_until_released(&w);
+		apf_report_update_usual();
+		apf_sleep_until_released(&w);
 	} else {
 		apf_sleep_arm();
 		apf_report_update();
 	}
 out:
-	/* On whichever CPU that is. */
+	/* The task may be on another CPU now. */
 	this_cpu_inc(apf_vcpu.left);
 }
 
-void apf_guest_task_wake(u32 token)
+void apf_guest_wake(u32 token)
 {
 	unsigned int cpu = smp_processor_id();
 
 	lockdep_assert_irqs_disabled();
-	if (unlikely(apf_fault_injection) && apf_inject_wake(cpu, token))
-		return;
 	if (likely(apf_table_wake(&apf_table, cpu, token, jiffies))) {
-		/* The timer is armed: the sleeper did that, and it has not run empty since. */
-		apf_report_usual();
+		/* The sleeper armed the timer, and the table has not been empty since. */
+		apf_report_update_usual();
 		return;
 	}
+	if (token == APF_TOKEN_ALL)
+		this_cpu_inc(apf_vcpu.broadcasts);
+	else if (unlikely(!READ_ONCE(apf_sleep_proven)) && !READ_ONCE(apf_sleep_unmatched))
+		WRITE_ONCE(apf_sleep_unmatched, jiffies | 1);
 	apf_sleep_arm();
 	apf_report_update();
 }
 
-/* Is anybody between the first and the last line of apf_guest_wait_schedule()? */
+/* Whether some task is between the first and the last line of apf_guest_wait(). */
 bool apf_sleep_inside(void)
 {
 	unsigned long left = 0, entered = 0;
 	unsigned int cpu;
 
-	/* In this order: who comes out while we count must not hide one who went in. */
+	/* Count @left first: a task that leaves meanwhile must not hide one that entered. */
 	for_each_possible_cpu(cpu)
 		left += READ_ONCE(per_cpu_ptr(&apf_vcpu, cpu)->left);
 	smp_rmb();
@@ -169,45 +153,71 @@ bool apf_sleep_inside(void)
 	return entered != left;
 }
 
-static unsigned long scan_period(void)
+static unsigned long apf_scan_period(void)
 {
 	unsigned long rescue = READ_ONCE(apf_table.rescue), age = READ_ONCE(apf_table.age);
 	unsigned long p = age / 4;
 
 	if (rescue)
 		p = min(p, rescue / 4);
-	/* Not above a second, which the report promises; not below a tenth, which nobody needs. */
+	/* At most a second, as the report promises; at least a tenth, which is often enough. */
 	return clamp_t(unsigned long, p, HZ / 10, HZ);
 }
 
 /*
- * Someone may have come into the table: see that it is scanned. One comparison when the timer runs
- * already. No arming is lost: the timer is no longer pending when its function starts, the scan
- * takes the lock of each bucket, and so did whoever came into one. Either the scan sees him and
- * arms the timer, or he comes after and sees it not pending.
+ * Arms the timer, because an entry may have been added to the table. If the timer is armed already,
+ * this is only one comparison. No arming is lost: the timer is not pending any more when its
+ * function starts, and both the scan and the code that adds an entry take the lock of the bucket.
+ * Either the scan finds the new entry and arms the timer, or the entry is added after the scan, and
+ * then the timer is not pending here.
  */
 void apf_sleep_arm(void)
 {
-	if (timer_pending(&timer) || READ_ONCE(timer_closed))
+	if (timer_pending(&apf_sleep_timer) || READ_ONCE(apf_sleep_closed))
 		return;
-	mod_timer(&timer, jiffies + scan_period());
+	mod_timer(&apf_sleep_timer, jiffies + apf_scan_period());
 }
 
 /*
- * Softirq. Any CPU scans for all; afterwards those with sleepers, or whose sleepers went (another
- * CPU may have woken them), bring their own report up to date, as only they may write it.
- * Everything that comes into the table arms the timer, so this sees the last of them go, too.
+ * The first fault in our hook proves that faults arrive there. If only page-ready events arrive,
+ * the tasks sleep in the kernel's table (callers may contain an inlined copy of the function, which
+ * cannot be hooked). Then these tasks must be woken there, and the module is useless.
  */
-static void timer_fn(struct timer_list *unused)
+static void apf_sleep_prove(void)
+{
+	unsigned long unmatched = READ_ONCE(apf_sleep_unmatched);
+	unsigned int cpu;
+
+	if (apf_sleep_proven || !unmatched)
+		return;
+	for_each_possible_cpu(cpu) {
+		if (READ_ONCE(per_cpu_ptr(&apf_vcpu, cpu)->entered)) {
+			WRITE_ONCE(apf_sleep_proven, true);
+			return;
+		}
+	}
+	/* A wake can arrive before its fault, but much less than a second before. */
+	if (time_after_eq(jiffies, unmatched + HZ)) {
+		WRITE_ONCE(apf_sleep_proven, true);
+		apf_guest_give_up();
+	}
+}
+
+/*
+ * Softirq. Any CPU scans the whole table. Then kick the CPUs that have sleepers, or whose sleepers
+ * have ended (another CPU may have woken them), because each CPU must update its own report. Every
+ * new entry arms the timer, so the timer also runs after the last entry was removed.
+ */
+static void apf_sleep_timer_fn(struct timer_list *unused)
 {
 	struct apf_figures f;
 	unsigned int cpu;
 
 	if (apf_table_scan(&apf_table, jiffies))
 		apf_sleep_arm();
+	apf_sleep_prove();
 	for_each_online_cpu(cpu) {
 		struct apf_vcpu *v = per_cpu_ptr(&apf_vcpu, cpu);
-
 		u32 ends;
 
 		apf_table_figures(&apf_table, cpu, &f);
@@ -220,24 +230,23 @@ static void timer_fn(struct timer_list *unused)
 
 int apf_sleep_init(void)
 {
-	cache = kmem_cache_create("apf_guest_early", sizeof(struct apf_entry), 0,
-				  SLAB_HWCACHE_ALIGN, NULL);
-	if (!cache)
+	apf_sleep_cache = kmem_cache_create("apf_guest_early", sizeof(struct apf_entry), 0,
+					    SLAB_HWCACHE_ALIGN, NULL);
+	if (!apf_sleep_cache)
 		return -ENOMEM;
-	timer_closed = false;
-	timer_setup(&timer, timer_fn, 0);
+	timer_setup(&apf_sleep_timer, apf_sleep_timer_fn, 0);
 	return 0;
 }
 
-/* When nobody waits or wakes any more, and the table is purged. */
+/* Call it when no task waits, no wake arrives any more, and the table is purged. */
 void apf_sleep_uninit(void)
 {
-	kmem_cache_destroy(cache);
+	kmem_cache_destroy(apf_sleep_cache);
 }
 
-/* The timer's end comes earlier: it kicks CPUs, and those kicks are waited for. */
+/* Stops the timer, before the unload waits for the kicks that the timer has sent. */
 void apf_sleep_close(void)
 {
-	WRITE_ONCE(timer_closed, true);
-	apf_timer_delete_sync(&timer);
+	WRITE_ONCE(apf_sleep_closed, true);
+	apf_timer_delete_sync(&apf_sleep_timer);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * /sys/module/apf_guest/stats/ (the sum of all CPUs) and /sys/module/apf_guest/stats/cpuN/: one
- * figure per file, read only. Names as in struct apf_figures and in the report block.
+ * figure per file, read only. The names are those in struct apf_figures and in the report block.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -16,20 +16,20 @@
 #include "guest.h"
 
 /* A directory of figures. */
-struct stats {
+struct apf_stats {
 	struct kobject kobj;
 	int cpu; /* -1: all */
 };
 
-struct stats_attr {
+struct apf_stats_attr {
 	struct attribute attr;
 	size_t offset;
 };
 
-static struct stats *total;
-static struct stats **percpu;
+static struct apf_stats *apf_stats_total;
+static struct apf_stats **apf_stats_cpu;
 
-static void figures_of(const struct stats *s, struct apf_figures *ret_f)
+static void apf_figures_of(const struct apf_stats *s, struct apf_figures *ret_f)
 {
 	if (s->cpu < 0)
 		apf_table_total(&apf_table, ret_f);
@@ -37,8 +37,19 @@ static void figures_of(const struct stats *s, struct apf_figures *ret_f)
 		apf_table_figures(&apf_table, s->cpu, ret_f);
 }
 
+static u32 apf_stuck_of(const struct apf_stats *s)
+{
+	unsigned int cpu;
+	u32 sum = 0;
+
+	for_each_possible_cpu(cpu)
+		if (s->cpu < 0 || s->cpu == cpu)
+			sum += READ_ONCE(per_cpu_ptr(&apf_vcpu, cpu)->stuck);
+	return sum;
+}
+
 #define FIGURE(fig)                                                                                \
-	static struct stats_attr attr_##fig = {                                                    \
+	static struct apf_stats_attr attr_##fig = {                                                \
 		.attr = { .name = #fig, .mode = 0444 },                                            \
 		.offset = offsetof(struct apf_figures, fig),                                       \
 	}
@@ -60,11 +71,17 @@ FIGURE(aged);
 FIGURE(duplicates);
 FIGURE(zero_tokens);
 
-/* Those that need more than a look into the struct. */
-static struct stats_attr attr_oldest = { .attr = { .name = "oldest_sleeper_ms", .mode = 0444 } };
-static struct stats_attr attr_in_table = { .attr = { .name = "sleepers_in_table", .mode = 0444 } };
-static struct stats_attr attr_msr = { .attr = { .name = "msr", .mode = 0444 } };
-static struct stats_attr attr_report = { .attr = { .name = "report", .mode = 0444 } };
+/* Figures that are not fields of struct apf_figures. */
+static struct apf_stats_attr attr_oldest = { .attr = { .name = "oldest_sleeper_ms", .mode = 0444 } };
+static struct apf_stats_attr attr_stuck = { .attr = { .name = "stuck", .mode = 0444 } };
+static struct apf_stats_attr attr_active = { .attr = { .name = "active", .mode = 0444 } };
+/*
+ * For root only: sleepers_in_table takes every lock of the table; msr is a guest-physical address,
+ * and reading it costs an interrupt and an exit to the host.
+ */
+static struct apf_stats_attr attr_in_table = { .attr = { .name = "sleepers_in_table", .mode = 0400 } };
+static struct apf_stats_attr attr_msr = { .attr = { .name = "msr", .mode = 0400 } };
+static struct apf_stats_attr attr_report = { .attr = { .name = "report", .mode = 0444 } };
 
 static struct attribute *figure_attrs[] = {
 	&attr_pool_size.attr,	   &attr_pool_in_use.attr, &attr_pool_taken.attr,
@@ -72,26 +89,31 @@ static struct attribute *figure_attrs[] = {
 	&attr_rescues.attr,	   &attr_unknown_tokens.attr, &attr_oldest.attr,
 	&attr_waits.attr,	   &attr_wakes.attr,	   &attr_broadcasts.attr,
 	&attr_refused.attr,	   &attr_late.attr,	   &attr_aged.attr,
-	&attr_duplicates.attr,	   &attr_zero_tokens.attr, NULL,
+	&attr_duplicates.attr,	   &attr_zero_tokens.attr, &attr_stuck.attr,
+	NULL,
 };
 ATTRIBUTE_GROUPS(figure);
 
-static struct attribute *total_attrs[] = { &attr_in_table.attr, NULL };
+static struct attribute *total_attrs[] = { &attr_active.attr, &attr_in_table.attr, NULL };
 static const struct attribute_group total_group = { .attrs = total_attrs };
 
 static struct attribute *cpu_attrs[] = { &attr_msr.attr, &attr_report.attr, NULL };
 static const struct attribute_group cpu_group = { .attrs = cpu_attrs };
 
-static ssize_t stats_show(struct kobject *kobj, struct attribute *attr, char *buf)
+static ssize_t apf_stats_show(struct kobject *kobj, struct attribute *attr, char *buf)
 {
-	struct stats *s = container_of(kobj, struct stats, kobj);
-	struct stats_attr *a = container_of(attr, struct stats_attr, attr);
+	struct apf_stats *s = container_of(kobj, struct apf_stats, kobj);
+	struct apf_stats_attr *a = container_of(attr, struct apf_stats_attr, attr);
 	struct apf_figures f;
 	u64 msr;
 	int ret;
 
 	if (a == &attr_in_table)
 		return sysfs_emit(buf, "%u\n", apf_table_sleepers(&apf_table));
+	if (a == &attr_active)
+		return sysfs_emit(buf, "%d\n", apf_guest_active());
+	if (a == &attr_stuck)
+		return sysfs_emit(buf, "%u\n", apf_stuck_of(s));
 	if (a == &attr_msr) {
 		ret = apf_cpu_msr(s->cpu, &msr);
 		return ret ? ret : sysfs_emit(buf, "%#llx\n", msr);
@@ -99,48 +121,49 @@ static ssize_t stats_show(struct kobject *kobj, struct attribute *attr, char *bu
 	if (a == &attr_report)
 		return sysfs_emit(buf, "%d\n", !!READ_ONCE(per_cpu_ptr(&apf_vcpu, s->cpu)->report));
 
-	figures_of(s, &f);
+	apf_figures_of(s, &f);
 	if (a == &attr_oldest)
 		return sysfs_emit(buf, "%u\n", jiffies_to_msecs(f.oldest));
 	return sysfs_emit(buf, "%u\n", *(u32 *)((char *)&f + a->offset));
 }
 
-static const struct sysfs_ops stats_sysfs_ops = { .show = stats_show };
+static const struct sysfs_ops apf_stats_sysfs_ops = { .show = apf_stats_show };
 
-static void stats_release(struct kobject *kobj)
+static void apf_stats_release(struct kobject *kobj)
 {
-	kfree(container_of(kobj, struct stats, kobj));
+	kfree(container_of(kobj, struct apf_stats, kobj));
 }
 
-static struct kobj_type stats_type = {
-	.sysfs_ops = &stats_sysfs_ops,
-	.release = stats_release,
+static struct kobj_type apf_stats_type = {
+	.sysfs_ops = &apf_stats_sysfs_ops,
+	.release = apf_stats_release,
 	.default_groups = figure_groups,
 };
 
-/* The last reference: takes the directory away if it was made, and frees. */
-static void stats_del(struct stats *s)
+/* Drops the last reference: removes the directory, if it exists, and frees @s. */
+static void apf_stats_del(struct apf_stats *s)
 {
 	if (s)
 		kobject_put(&s->kobj);
 }
 
-static struct stats *stats_add(struct kobject *parent, int cpu, const struct attribute_group *more)
+static struct apf_stats *apf_stats_add(struct kobject *parent, int cpu,
+				       const struct attribute_group *more)
 {
-	struct stats *s = kzalloc(sizeof(*s), GFP_KERNEL);
+	struct apf_stats *s = kzalloc(sizeof(*s), GFP_KERNEL);
 	int ret;
 
 	if (!s)
 		return ERR_PTR(-ENOMEM);
 	s->cpu = cpu;
 	if (cpu < 0)
-		ret = kobject_init_and_add(&s->kobj, &stats_type, parent, "stats");
+		ret = kobject_init_and_add(&s->kobj, &apf_stats_type, parent, "stats");
 	else
-		ret = kobject_init_and_add(&s->kobj, &stats_type, parent, "cpu%d", cpu);
+		ret = kobject_init_and_add(&s->kobj, &apf_stats_type, parent, "cpu%d", cpu);
 	if (!ret)
 		ret = sysfs_create_group(&s->kobj, more);
 	if (ret) {
-		stats_del(s);
+		apf_stats_del(s);
 		return ERR_PTR(ret);
 	}
 	return s;
@@ -148,21 +171,21 @@ static struct stats *stats_add(struct kobject *parent, int cpu, const struct att
 
 int apf_sysfs_init(void)
 {
-	struct stats *s;
+	struct apf_stats *s;
 	unsigned int cpu;
 
-	percpu = kcalloc(nr_cpu_ids, sizeof(struct stats *), GFP_KERNEL);
-	if (!percpu)
+	apf_stats_cpu = kcalloc(nr_cpu_ids, sizeof(struct apf_stats *), GFP_KERNEL);
+	if (!apf_stats_cpu)
 		return -ENOMEM;
-	s = stats_add(&THIS_MODULE->mkobj.kobj, -1, &total_group);
+	s = apf_stats_add(&THIS_MODULE->mkobj.kobj, -1, &total_group);
 	if (IS_ERR(s))
 		goto err_stats;
-	total = s;
+	apf_stats_total = s;
 	for_each_possible_cpu(cpu) {
-		s = stats_add(&total->kobj, cpu, &cpu_group);
+		s = apf_stats_add(&apf_stats_total->kobj, cpu, &cpu_group);
 		if (IS_ERR(s))
 			goto err_stats;
-		percpu[cpu] = s;
+		apf_stats_cpu[cpu] = s;
 	}
 	return 0;
 
@@ -171,13 +194,13 @@ err_stats:
 	return PTR_ERR(s);
 }
 
-/* No show() runs any more when a directory is gone. */
+/* After a directory was removed, no show() runs any more. */
 void apf_sysfs_uninit(void)
 {
 	unsigned int cpu;
 
 	for_each_possible_cpu(cpu)
-		stats_del(percpu[cpu]);
-	stats_del(total);
-	kfree(percpu);
+		apf_stats_del(apf_stats_cpu[cpu]);
+	apf_stats_del(apf_stats_total);
+	kfree(apf_stats_cpu);
 }

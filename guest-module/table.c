@@ -2,73 +2,63 @@
 /*
  * The sleep/wake table. See table.h for contexts, locks and the meaning of the figures.
  *
- * The promise: a wake is never lost. Each apf_table_wake() of a real token does one of these, under
- * the lock of the token's bucket:
+ * Guarantee: if the host follows the protocol, no wake is lost. Each apf_table_wake() of a valid
+ * token does one of these, under the lock of the token's bucket:
  *
- *   - it wakes every sleeper of the token;
- *   - or it leaves something that keeps the next fault with this token from sleeping: an early-wake
- *     entry (from memory or from the emergency pool) or, when there is no node, a late slot in
- *     state READY, or, when those are full, the overflow mark of the bucket. The last two need no
- *     memory.
+ *   - it wakes all sleepers of the token;
+ *   - or it stores something that prevents the next fault with this token from sleeping: an
+ *     early-wake entry, in memory or in the CPU's emergency node, or a late slot in state READY.
  *
- * apf_table_wait() looks for all of these under the same lock before it queues, so fault and wake
- * cannot miss each other. What is left for a fault that never comes is dropped after @age, which is
- * long beyond the microseconds by which a wake can overtake its fault.
+ * apf_table_wait() checks all of these under the same lock before it queues, so fault and wake
+ * cannot miss each other. An entry for a fault that never arrives is dropped after @age, which is
+ * much longer than the microseconds by which a wake can arrive before its fault.
  *
- * The other direction needs no promise: a sleeper that is woken without reason touches its page
- * again and, if it is still not there, faults again.
+ * One emergency node for each CPU is enough. Taking the node switches APF off on that CPU before
+ * the interrupt is acknowledged, and APF stays off until the node is free again. The host posts one
+ * page-ready at a time, the next one only after the acknowledgement, and none to a CPU with APF
+ * off. So no valid wake needs the node while it is in use. Such a wake is not stored; instead all
+ * sleepers of the CPU are woken to access their pages again. If a fault for that wake arrives
+ * nevertheless, the rescue ends its sleep.
+ *
+ * The other direction needs no guarantee: a sleeper that is woken without reason accesses its page
+ * again and, if the page is still not there, faults again.
  */
+#include <linux/printk.h>
+
 #include "table.h"
 
-static struct apf_bucket *bucket_of(struct apf_table *t, u32 token)
+static struct apf_bucket *apf_bucket_of(struct apf_table *t, u32 token)
 {
 	return &t->bucket[apf_table_hash(token)];
 }
 
-static bool older(unsigned long now, unsigned long since, unsigned long limit)
+static bool apf_older(u32 now, u32 since, u32 limit)
 {
-	return (long)(now - since) >= (long)limit;
-}
-
-static void entry_link(struct apf_bucket *b, struct apf_entry *e)
-{
-	e->next = b->first;
-	e->pprev = &b->first;
-	if (b->first)
-		b->first->pprev = &e->next;
-	b->first = e;
-}
-
-static void entry_unlink(struct apf_entry *e)
-{
-	*e->pprev = e->next;
-	if (e->next)
-		e->next->pprev = e->pprev;
+	return (s32)(now - since) >= (s32)limit;
 }
 
 /*
- * Send an unlinked sleeper on its way. Under the bucket's lock.
+ * Wakes a sleeper whose entry was unlinked. Under the bucket's lock.
  *
- * The entry is on the sleeper's stack. A sleeper may be awake for its own reasons and see queued ==
- * 0 the moment it is written, return, and its stack may be in use for something else before the
- * next line here runs. Hence: read @task first, make the release the last access to the entry, and
- * wake through @task alone, which the platform keeps in memory (see struct apf_table_ops). The
- * sleeper sets its task state before it reads @queued, so either it sees 0, or the wake finds it
- * asleep.
+ * The entry is on the sleeper's stack. The sleeper may be awake for another reason; then it sees
+ * queued == 0 as soon as this is written, returns, and reuses its stack before the next line here
+ * runs. Therefore read @task first, make the release the last access to the entry, and then use
+ * only @task, which the platform keeps in memory (see struct apf_table_ops). The sleeper sets its
+ * task state before it reads @queued, so either it sees 0, or the wake finds it asleep.
  *
- * This is why there is no wait queue in the entry: its lock would have to be released after the
- * sleeper was told to go, in memory that is no longer there. The kernel's own table can afford that
- * only as long as fault and wake meet on one CPU.
+ * For this reason the entry contains no wait queue: the lock of the queue would be released after
+ * the sleeper may have returned, in memory that is not valid any more. In the kernel's own table
+ * this works only while fault and wake are on the same CPU.
  */
-static void waiter_release(struct apf_table *t, struct apf_entry *w)
+static void apf_waiter_release(struct apf_table *t, struct apf_entry *w)
 {
 	void *task = w->task;
 
-	apf_store_release(&w->queued, 0);
+	smp_store_release(&w->queued, 0);
 	t->ops->wake(t, task);
 }
 
-static struct apf_late *late_find(struct apf_bucket *b, u32 token)
+static struct apf_late *apf_late_find(struct apf_bucket *b, u32 token)
 {
 	unsigned int i;
 
@@ -80,19 +70,19 @@ static struct apf_late *late_find(struct apf_bucket *b, u32 token)
 	return NULL;
 }
 
-static void late_clear(struct apf_bucket *b, struct apf_late *l)
+static void apf_late_clear(struct apf_bucket *b, struct apf_late *l)
 {
 	l->state = APF_LATE_FREE;
 	b->nr_late--;
 }
 
 /*
- * A slot to write: a free one, or else the DUE one that is oldest. One in state READY stands for a
- * wake and is never given up.
+ * Finds a slot to write: a free one, or else the oldest one in state EXPECTED. A slot in state
+ * READY stands for a wake and is never overwritten.
  */
-static struct apf_late *late_slot(struct apf_bucket *b)
+static struct apf_late *apf_late_slot(struct apf_bucket *b)
 {
-	struct apf_late *l, *due = NULL;
+	struct apf_late *l, *oldest = NULL;
 	unsigned int i;
 
 	for (i = 0; i < APF_LATE_SLOTS; i++) {
@@ -101,116 +91,73 @@ static struct apf_late *late_slot(struct apf_bucket *b)
 			b->nr_late++;
 			return l;
 		}
-		if (l->state == APF_LATE_DUE && (!due || older(due->since, l->since, 0)))
-			due = l;
+		if (l->state == APF_LATE_EXPECTED &&
+		    (!oldest || apf_older(oldest->since, l->since, 0)))
+			oldest = l;
 	}
-	return due;
+	return oldest;
 }
 
 /*
- * A sleeper goes without its wake: should that still come, it is not an early one. If there is no
- * slot it is taken for one, and ages out.
+ * A sleeper continues without its wake: if the wake still arrives, it must not count as early. If
+ * there is no slot, the wake counts as early and is dropped after @age.
  */
-static void late_remember(struct apf_bucket *b, u32 token, unsigned long now)
+static void apf_late_add(struct apf_bucket *b, u32 token, u32 now)
 {
-	struct apf_late *l = late_find(b, token);
+	struct apf_late *l = apf_late_find(b, token);
 
 	if (!l) {
-		l = late_slot(b);
+		l = apf_late_slot(b);
 		if (!l)
 			return;
 		l->token = token;
-		l->state = APF_LATE_DUE;
+		l->state = APF_LATE_EXPECTED;
 	}
 	l->since = now;
 }
 
-/*
- * An early wake for which there is no node. A late slot holds it as well as a node would; if all of
- * them hold wakes already, nobody may sleep in this bucket until the mark has aged.
- */
-static void keep_without_node(struct apf_bucket *b, u32 token, unsigned long now)
-{
-	struct apf_late *l = late_slot(b);
-
-	if (!l) {
-		b->overflow = 1;
-		b->overflow_since = now;
-		return;
-	}
-	l->token = token;
-	l->since = now;
-	l->state = APF_LATE_READY;
-}
-
-static struct apf_entry *pool_take(struct apf_cpu *c)
-{
-	unsigned int i;
-
-	for (i = 0; i < c->pool_size; i++) {
-		unsigned long bit = 1UL << i, old = apf_read(c->busy);
-
-		/* Nobody else sets bits; another CPU may clear one of the others meanwhile. */
-		while (!(old & bit)) {
-			unsigned long seen = apf_cmpxchg(&c->busy, old, old | bit);
-
-			if (seen == old) {
-				c->pool[i].kind = APF_EARLY_POOL;
-				c->pool[i].slot = i;
-				return &c->pool[i];
-			}
-			old = seen;
-		}
-	}
-	return NULL;
-}
-
-static void pool_return(struct apf_cpu *c, unsigned int slot)
-{
-	unsigned long bit = 1UL << slot, old = apf_read(c->busy), seen;
-
-	while ((seen = apf_cmpxchg(&c->busy, old, old & ~bit)) != old)
-		old = seen;
-}
-
-/* A node for an early wake, not yet in the table: from memory, or else from this CPU's pool. */
-static struct apf_entry *early_get(struct apf_table *t, unsigned int cpu)
+/* Gets a node for an early wake: allocated memory, or else this CPU's emergency node. */
+static struct apf_entry *apf_early_get(struct apf_table *t, unsigned int cpu)
 {
 	struct apf_cpu *c = t->cpus[cpu];
 	struct apf_entry *e = NULL;
 
-	/* The bound on what a host that sends wakes for nothing can make us allocate. */
-	if (apf_count_read(&c->early_now) < APF_EARLY_MAX)
+	/* Limits the memory that a host can use up by sending wakes without faults. */
+	if (atomic_read(&c->early_now) < APF_EARLY_MAX)
 		e = t->ops->alloc(t);
-	if (e)
+	if (e) {
 		e->kind = APF_EARLY;
-	else
-		e = pool_take(c);
-	if (!e)
-		return NULL;
+	} else {
+		/* Pairs with the release in apf_early_put(), which may run on another CPU. */
+		if (smp_load_acquire(&c->in_use))
+			return NULL;
+		WRITE_ONCE(c->in_use, 1);
+		e = &c->emergency;
+		e->kind = APF_EMERGENCY;
+	}
 	e->cpu = cpu;
-	apf_count_inc(&c->early_now);
+	atomic_inc(&c->early_now);
 	return e;
 }
 
-/* Give a node back that is not, or no longer, in the table. No lock held. */
-static void early_put(struct apf_table *t, struct apf_entry *e)
+/* Frees a node that is not, or no longer, in the table. No lock held. */
+static void apf_early_put(struct apf_table *t, struct apf_entry *e)
 {
 	unsigned int cpu = e->cpu;
 	struct apf_cpu *c = t->cpus[cpu];
 
-	apf_count_add(&c->early_now, -1);
+	atomic_dec(&c->early_now);
 	if (e->kind == APF_EARLY) {
 		t->ops->free(t, e);
 		return;
 	}
-	/* Its owner alone may switch its APF on again: that CPU may be another one. */
-	pool_return(c, e->slot);
+	smp_store_release(&c->in_use, 0);
+	/* Only the owner of the node may switch APF on again, and it may be another CPU. */
 	t->ops->kick(t, cpu);
 }
 
 void apf_table_init(struct apf_table *t, const struct apf_table_ops *ops, struct apf_cpu **cpus,
-		    unsigned int nr_cpus, unsigned long rescue, unsigned long age)
+		    unsigned int nr_cpus, u32 rescue, u32 age)
 {
 	unsigned int i, k;
 
@@ -222,59 +169,72 @@ void apf_table_init(struct apf_table *t, const struct apf_table_ops *ops, struct
 	for (i = 0; i < APF_TABLE_SIZE; i++) {
 		struct apf_bucket *b = &t->bucket[i];
 
-		apf_lock_init(&b->lock);
-		b->first = NULL;
-		b->overflow = 0;
+		raw_spin_lock_init(&b->lock);
+		INIT_HLIST_HEAD(&b->entries);
 		b->nr_late = 0;
 		for (k = 0; k < APF_LATE_SLOTS; k++)
 			b->late[k].state = APF_LATE_FREE;
 	}
 }
 
-bool apf_table_wait(struct apf_table *t, unsigned int cpu, struct apf_entry *w, void *task,
-		    u32 token, unsigned long now)
+/* Finds the early wake of a token, or NULL. Under the bucket's lock. */
+static struct apf_entry *apf_early_find(struct apf_bucket *b, u32 token)
 {
-	struct apf_bucket *b = bucket_of(t, token);
+	struct apf_entry *e;
+
+	hlist_for_each_entry(e, &b->entries, node)
+		if (e->token == token && e->kind != APF_WAITER)
+			return e;
+	return NULL;
+}
+
+/* Only the CPU itself counts; any CPU may read. */
+static void apf_count_wait(struct apf_cpu *c)
+{
+	WRITE_ONCE(c->waits, c->waits + 1);
+}
+
+bool apf_table_wait(struct apf_table *t, unsigned int cpu, struct apf_entry *w, void *task,
+		    u32 token, u32 now)
+{
+	struct apf_bucket *b = apf_bucket_of(t, token);
 	struct apf_cpu *c = t->cpus[cpu];
 	struct apf_entry *e;
 	struct apf_late *l;
 
-	apf_lock(&b->lock);
-	for (e = b->first; e; e = e->next)
-		if (e->token == token && e->kind != APF_WAITER)
-			break;
+	raw_spin_lock(&b->lock);
+	e = apf_early_find(b, token);
 	if (e) {
-		entry_unlink(e);
-		apf_unlock(&b->lock);
-		apf_write(c->waits, c->waits + 1);
-		apf_count_inc(&c->wakes);
-		early_put(t, e);
+		hlist_del(&e->node);
+		raw_spin_unlock(&b->lock);
+		apf_count_wait(c);
+		atomic_inc(&c->wakes);
+		apf_early_put(t, e);
 		return false;
 	}
 
-	l = late_find(b, token);
+	l = apf_late_find(b, token);
 	if (l) {
 		bool ready = l->state == APF_LATE_READY;
 
-		/* A new fault: a wake for this token is its own from now on. */
-		late_clear(b, l);
+		/* From now on, a wake for this token belongs to the new fault. */
+		apf_late_clear(b, l);
 		if (ready) {
-			apf_unlock(&b->lock);
-			apf_write(c->waits, c->waits + 1);
-			apf_count_inc(&c->wakes);
+			raw_spin_unlock(&b->lock);
+			apf_count_wait(c);
+			atomic_inc(&c->wakes);
 			return false;
 		}
 	}
 
 	/*
-	 * APF is off on this CPU, so the host owes it no wake; or this bucket has room for no more
-	 * early wakes, and one it did not keep may be ours. Where the wake is still to come, it is
-	 * not early.
+	 * APF is off on this CPU, so the host will send no wake. If a wake was sent before, it must
+	 * not count as early.
 	 */
-	if (c->blocked || b->overflow) {
-		late_remember(b, token, now);
-		apf_unlock(&b->lock);
-		apf_count_inc(&c->refused);
+	if (c->blocked) {
+		apf_late_add(b, token, now);
+		raw_spin_unlock(&b->lock);
+		atomic_inc(&c->refused);
 		return false;
 	}
 
@@ -283,65 +243,62 @@ bool apf_table_wait(struct apf_table *t, unsigned int cpu, struct apf_entry *w, 
 	w->since = now;
 	w->cpu = cpu;
 	w->kind = APF_WAITER;
-	w->slot = 0;
-	apf_write(w->queued, 1);
-	entry_link(b, w);
-	/* Before the unlock: whoever counts the end of this wait must not be ahead of its start. */
-	apf_write(c->waits, c->waits + 1);
-	apf_unlock(&b->lock);
+	WRITE_ONCE(w->queued, 1);
+	hlist_add_head(&w->node, &b->entries);
+	/* Count before the unlock: the end of this wait must not be counted before its start. */
+	apf_count_wait(c);
+	raw_spin_unlock(&b->lock);
 	return true;
 }
 
-void apf_table_refuse(struct apf_table *t, unsigned int cpu, u32 token, unsigned long now)
+void apf_table_refuse(struct apf_table *t, unsigned int cpu, u32 token, u32 now)
 {
-	struct apf_bucket *b = bucket_of(t, token);
+	struct apf_bucket *b = apf_bucket_of(t, token);
 	struct apf_entry *e;
 	struct apf_late *l;
 
-	apf_lock(&b->lock);
-	for (e = b->first; e; e = e->next)
-		if (e->token == token && e->kind != APF_WAITER)
-			break;
-	l = late_find(b, token);
+	raw_spin_lock(&b->lock);
+	e = apf_early_find(b, token);
+	l = apf_late_find(b, token);
 	if (e)
-		entry_unlink(e);
+		hlist_del(&e->node);
 	else if (l && l->state == APF_LATE_READY)
-		late_clear(b, l);
+		apf_late_clear(b, l);
 	else
-		late_remember(b, token, now);
-	apf_unlock(&b->lock);
+		apf_late_add(b, token, now);
+	raw_spin_unlock(&b->lock);
 
-	apf_count_inc(&t->cpus[cpu]->refused);
+	atomic_inc(&t->cpus[cpu]->refused);
 	if (e)
-		early_put(t, e);
+		apf_early_put(t, e);
 }
 
-enum delivered { TO_NOBODY, TO_SLEEPER, TO_OTHER };
+enum apf_delivered { TO_NOBODY, TO_SLEEPER, TO_OTHER };
 
 /*
- * Deliver a wake to what is in the table: every sleeper of the token (the host should not give one
- * token to two faults, but none of them may be left behind if it does), a late slot, or an early
- * wake that is there already. Under the bucket's lock.
+ * Delivers a wake to the entries in the table: all sleepers of the token (the host should not use
+ * one token for two faults, but if it does, all must be woken), a late slot, or an earlier early
+ * wake. Under the bucket's lock.
  */
-static enum delivered deliver(struct apf_table *t, struct apf_bucket *b, unsigned int cpu,
-			      u32 token, unsigned long now)
+static enum apf_delivered apf_deliver(struct apf_table *t, struct apf_bucket *b, unsigned int cpu,
+				      u32 token, u32 now)
 {
-	struct apf_entry *e, *next;
-	enum delivered done = TO_NOBODY;
+	enum apf_delivered done = TO_NOBODY;
+	struct hlist_node *next;
+	struct apf_entry *e;
 	struct apf_late *l;
 
-	for (e = b->first; e; e = next) {
-		next = e->next;
+	hlist_for_each_entry_safe(e, next, &b->entries, node) {
 		if (e->token != token)
 			continue;
 		if (e->kind == APF_WAITER) {
-			apf_count_inc(&t->cpus[e->cpu]->wakes);
-			entry_unlink(e);
-			waiter_release(t, e);
+			atomic_inc(&t->cpus[e->cpu]->wakes);
+			hlist_del(&e->node);
+			apf_waiter_release(t, e);
 			if (done == TO_NOBODY)
 				done = TO_SLEEPER;
 		} else {
-			apf_count_inc(&t->cpus[cpu]->duplicates);
+			atomic_inc(&t->cpus[cpu]->duplicates);
 			e->since = now;
 			done = TO_OTHER;
 		}
@@ -349,79 +306,76 @@ static enum delivered deliver(struct apf_table *t, struct apf_bucket *b, unsigne
 	if (done)
 		return done;
 
-	l = late_find(b, token);
+	l = apf_late_find(b, token);
 	if (!l)
 		return TO_NOBODY;
-	apf_count_inc(l->state == APF_LATE_DUE ? &t->cpus[cpu]->late : &t->cpus[cpu]->duplicates);
+	atomic_inc(l->state == APF_LATE_EXPECTED ? &t->cpus[cpu]->late : &t->cpus[cpu]->duplicates);
 	/*
-	 * Most likely the wake its sleeper went without. But tokens are used again, so it may be an
-	 * early wake as well: keep it for a fault with this token.
+	 * Probably this is the missing wake of the sleeper that continued without it. But tokens
+	 * are used again, so it may also be an early wake: store it for a fault with this token.
 	 */
 	l->state = APF_LATE_READY;
 	l->since = now;
 	return TO_OTHER;
 }
 
-bool apf_table_wake(struct apf_table *t, unsigned int cpu, u32 token, unsigned long now)
+bool apf_table_wake(struct apf_table *t, unsigned int cpu, u32 token, u32 now)
 {
 	struct apf_cpu *c = t->cpus[cpu];
+	enum apf_delivered done;
 	struct apf_bucket *b;
 	struct apf_entry *e;
-	enum delivered done;
 
 	if (token == APF_TOKEN_ALL) {
 		apf_table_broadcast(t, cpu, now);
 		return false;
 	}
 	if (token == APF_TOKEN_NONE) {
-		apf_count_inc(&c->zero_tokens);
+		atomic_inc(&c->zero_tokens);
 		return false;
 	}
 
-	b = bucket_of(t, token);
-	apf_lock(&b->lock);
-	done = deliver(t, b, cpu, token, now);
-	apf_unlock(&b->lock);
+	b = apf_bucket_of(t, token);
+	raw_spin_lock(&b->lock);
+	done = apf_deliver(t, b, cpu, token, now);
+	raw_spin_unlock(&b->lock);
 	if (done)
 		return done == TO_SLEEPER;
 
-	/* No memory is allocated under a raw lock; so the fault may come meanwhile, elsewhere. */
-	e = early_get(t, cpu);
-	apf_lock(&b->lock);
-	done = deliver(t, b, cpu, token, now);
+	/* Do not allocate under a raw lock. Meanwhile the fault may arrive on another CPU. */
+	e = apf_early_get(t, cpu);
+	raw_spin_lock(&b->lock);
+	done = apf_deliver(t, b, cpu, token, now);
 	if (!done && e) {
 		e->token = token;
 		e->since = now;
-		entry_link(b, e);
-		/* Under the lock, after which the node may be gone. */
-		if (e->kind == APF_EARLY_POOL)
-			apf_count_inc(&c->pool_taken);
-	} else if (!done) {
-		keep_without_node(b, token, now);
+		hlist_add_head(&e->node, &b->entries);
+		/* Check it under the lock: after the unlock, the node may be freed. */
+		if (e->kind == APF_EMERGENCY)
+			atomic_inc(&c->pool_taken);
 	}
-	apf_unlock(&b->lock);
+	raw_spin_unlock(&b->lock);
 
 	if (done) {
 		if (e)
-			early_put(t, e);
+			apf_early_put(t, e);
 		return false;
 	}
-	apf_count_inc(&c->early_wakes);
+	atomic_inc(&c->early_wakes);
 	if (!e) {
-		/*
-		 * The wake is kept, but only just. Those that sleep already are woken, so that
-		 * nobody depends on a CPU that is out of nodes.
-		 */
-		apf_count_inc(&c->pool_exhausted);
+		/* See the top of this file. */
+		pr_warn_once("CPU %u: two early wake-ups and no memory: the host does not keep to the protocol\n",
+			     cpu);
+		atomic_inc(&c->pool_exhausted);
 		apf_table_broadcast(t, cpu, now);
 		return false;
 	}
-	/* If the pool was used: APF off. If the node is back by now: nothing, or on again. */
+	/* If the emergency node is in use, switch APF off; if it is free again, on. */
 	apf_table_sync(t, cpu, false, now);
 	return false;
 }
 
-u32 apf_table_broadcast(struct apf_table *t, unsigned int cpu, unsigned long now)
+u32 apf_table_broadcast(struct apf_table *t, unsigned int cpu, u32 now)
 {
 	struct apf_cpu *c = t->cpus[cpu];
 	u32 woken = 0;
@@ -429,98 +383,106 @@ u32 apf_table_broadcast(struct apf_table *t, unsigned int cpu, unsigned long now
 
 	for (i = 0; i < APF_TABLE_SIZE; i++) {
 		struct apf_bucket *b = &t->bucket[i];
-		struct apf_entry *e, *next;
+		struct hlist_node *next;
+		struct apf_entry *e;
 		unsigned long flags;
 
-		apf_lock_irqsave(&b->lock, flags);
-		for (e = b->first; e; e = next) {
-			next = e->next;
+		raw_spin_lock_irqsave(&b->lock, flags);
+		hlist_for_each_entry_safe(e, next, &b->entries, node) {
 			if (e->kind != APF_WAITER || e->cpu != cpu)
 				continue;
-			entry_unlink(e);
-			/* The host may have one more wake on its way, sent before it forgot. */
-			late_remember(b, e->token, now);
-			apf_count_inc(&c->broadcasts);
-			waiter_release(t, e);
+			hlist_del(&e->node);
+			/* A wake that the host sent before may still arrive. */
+			apf_late_add(b, e->token, now);
+			atomic_inc(&c->broadcasts);
+			apf_waiter_release(t, e);
 			woken++;
 		}
-		apf_unlock_irqrestore(&b->lock, flags);
+		raw_spin_unlock_irqrestore(&b->lock, flags);
 	}
 	return woken;
 }
 
-void apf_table_sync(struct apf_table *t, unsigned int cpu, bool force, unsigned long now)
+void apf_table_sync(struct apf_table *t, unsigned int cpu, bool force, u32 now)
 {
 	struct apf_cpu *c = t->cpus[cpu];
-	bool block = apf_read(c->busy) || c->stop;
+	bool block = READ_ONCE(c->in_use) || c->stop;
 
 	if (!force && block == !!c->blocked)
 		return;
 	if (block) {
-		/* Off first: after this the host owes this CPU nothing, and nobody new sleeps. */
+		/* Switch off first: then no wake is missing and no new fault can sleep. */
 		t->ops->enable(t, cpu, false);
-		apf_write(c->blocked, 1);
+		WRITE_ONCE(c->blocked, 1);
 		apf_table_broadcast(t, cpu, now);
 	} else {
-		apf_write(c->blocked, 0);
+		WRITE_ONCE(c->blocked, 0);
 		t->ops->enable(t, cpu, true);
 	}
 }
 
-void apf_table_stop(struct apf_table *t, unsigned int cpu, enum apf_stop why, unsigned long now)
+void apf_table_stop(struct apf_table *t, unsigned int cpu, enum apf_stop why, u32 now)
 {
 	t->cpus[cpu]->stop |= why;
 	apf_table_sync(t, cpu, false, now);
 }
 
-void apf_table_start(struct apf_table *t, unsigned int cpu, enum apf_stop why, unsigned long now)
+void apf_table_start(struct apf_table *t, unsigned int cpu, enum apf_stop why, u32 now)
 {
 	t->cpus[cpu]->stop &= ~why;
 	apf_table_sync(t, cpu, true, now);
 }
 
-static bool scan_bucket(struct apf_table *t, struct apf_bucket *b, unsigned long now,
-			struct apf_entry **stale)
+/* Moves nodes that must be freed without a lock to @stale. */
+static bool apf_scan_bucket(struct apf_table *t, struct apf_bucket *b, u32 now,
+			    struct hlist_head *stale)
 {
-	unsigned long rescue = apf_read(t->rescue), age = apf_read(t->age), flags;
-	struct apf_entry *e, *next;
+	u32 rescue = READ_ONCE(t->rescue), age = READ_ONCE(t->age);
+	struct hlist_node *next;
+	struct apf_entry *e;
 	struct apf_cpu *c;
+	unsigned long flags;
 	unsigned int i;
 	bool left;
 
-	apf_lock_irqsave(&b->lock, flags);
-	for (e = b->first; e; e = next) {
-		next = e->next;
+	raw_spin_lock_irqsave(&b->lock, flags);
+	hlist_for_each_entry_safe(e, next, &b->entries, node) {
 		c = t->cpus[e->cpu];
 		if (e->kind == APF_WAITER) {
-			if (rescue && older(now, e->since, rescue)) {
-				entry_unlink(e);
-				late_remember(b, e->token, now);
-				apf_count_inc(&c->rescues);
-				waiter_release(t, e);
-			} else if (older(now, e->since, c->oldest_next)) {
+			if (rescue && apf_older(now, e->since, rescue)) {
+				hlist_del(&e->node);
+				apf_late_add(b, e->token, now);
+				atomic_inc(&c->rescues);
+				apf_waiter_release(t, e);
+			} else if (apf_older(now, e->since, c->oldest_next)) {
 				c->oldest_next = now - e->since;
 			}
-		} else if (older(now, e->since, age)) {
-			entry_unlink(e);
-			apf_count_inc(&c->aged);
-			e->next = *stale;
-			*stale = e;
+		} else if (apf_older(now, e->since, age)) {
+			hlist_del(&e->node);
+			atomic_inc(&c->aged);
+			hlist_add_head(&e->node, stale);
 		}
 	}
 	for (i = 0; b->nr_late && i < APF_LATE_SLOTS; i++)
-		if (b->late[i].state != APF_LATE_FREE && older(now, b->late[i].since, age))
-			late_clear(b, &b->late[i]);
-	if (b->overflow && older(now, b->overflow_since, age))
-		b->overflow = 0;
-	left = b->first || b->nr_late || b->overflow;
-	apf_unlock_irqrestore(&b->lock, flags);
+		if (b->late[i].state != APF_LATE_FREE && apf_older(now, b->late[i].since, age))
+			apf_late_clear(b, &b->late[i]);
+	left = !hlist_empty(&b->entries) || b->nr_late;
+	raw_spin_unlock_irqrestore(&b->lock, flags);
 	return left;
 }
 
-bool apf_table_scan(struct apf_table *t, unsigned long now)
+static void apf_put_stale(struct apf_table *t, struct hlist_head *stale)
 {
-	struct apf_entry *stale = NULL, *next;
+	struct hlist_node *next;
+	struct apf_entry *e;
+
+	hlist_for_each_entry_safe(e, next, stale, node)
+		apf_early_put(t, e);
+}
+
+bool apf_table_scan(struct apf_table *t, u32 now)
+{
+	HLIST_HEAD(stale);
 	bool left = false;
 	unsigned int i;
 
@@ -528,87 +490,70 @@ bool apf_table_scan(struct apf_table *t, unsigned long now)
 		if (t->cpus[i])
 			t->cpus[i]->oldest_next = 0;
 	for (i = 0; i < APF_TABLE_SIZE; i++)
-		left |= scan_bucket(t, &t->bucket[i], now, &stale);
+		left |= apf_scan_bucket(t, &t->bucket[i], now, &stale);
 	for (i = 0; i < t->nr_cpus; i++)
 		if (t->cpus[i])
-			apf_write(t->cpus[i]->oldest, t->cpus[i]->oldest_next);
-
-	for (; stale; stale = next) {
-		next = stale->next;
-		early_put(t, stale);
-	}
+			WRITE_ONCE(t->cpus[i]->oldest, t->cpus[i]->oldest_next);
+	apf_put_stale(t, &stale);
 	return left;
 }
 
 u32 apf_table_purge(struct apf_table *t)
 {
-	struct apf_entry *stale = NULL, *e, *next;
+	HLIST_HEAD(stale);
 	u32 sleepers = 0;
 	unsigned int i, k;
 
 	for (i = 0; i < APF_TABLE_SIZE; i++) {
 		struct apf_bucket *b = &t->bucket[i];
+		struct hlist_node *next;
+		struct apf_entry *e;
 		unsigned long flags;
 
-		apf_lock_irqsave(&b->lock, flags);
-		for (e = b->first; e; e = next) {
-			next = e->next;
+		raw_spin_lock_irqsave(&b->lock, flags);
+		hlist_for_each_entry_safe(e, next, &b->entries, node) {
 			if (e->kind == APF_WAITER) {
 				sleepers++;
 				continue;
 			}
-			entry_unlink(e);
-			e->next = stale;
-			stale = e;
+			hlist_del(&e->node);
+			hlist_add_head(&e->node, &stale);
 		}
 		for (k = 0; k < APF_LATE_SLOTS; k++)
 			b->late[k].state = APF_LATE_FREE;
 		b->nr_late = 0;
-		b->overflow = 0;
-		apf_unlock_irqrestore(&b->lock, flags);
+		raw_spin_unlock_irqrestore(&b->lock, flags);
 	}
-	for (; stale; stale = next) {
-		next = stale->next;
-		early_put(t, stale);
-	}
+	apf_put_stale(t, &stale);
 	return sleepers;
-}
-
-static u32 bits_of(unsigned long x)
-{
-	u32 n = 0;
-
-	for (; x; x &= x - 1)
-		n++;
-	return n;
 }
 
 void apf_table_figures(const struct apf_table *t, unsigned int cpu, struct apf_figures *ret_f)
 {
 	struct apf_cpu *c = t->cpus[cpu];
 	struct apf_figures f = {
-		.pool_size = c->pool_size,
-		.pool_in_use = bits_of(apf_read(c->busy)),
-		.pool_taken = apf_count_read(&c->pool_taken),
-		.pool_exhausted = apf_count_read(&c->pool_exhausted),
-		.early_wakes = apf_count_read(&c->early_wakes),
-		.rescues = apf_count_read(&c->rescues),
-		.wakes = apf_count_read(&c->wakes),
-		.broadcasts = apf_count_read(&c->broadcasts),
-		.refused = apf_count_read(&c->refused),
-		.late = apf_count_read(&c->late),
-		.aged = apf_count_read(&c->aged),
-		.duplicates = apf_count_read(&c->duplicates),
-		.zero_tokens = apf_count_read(&c->zero_tokens),
-		.blocked = apf_read(c->blocked),
+		.pool_size = 1,
+		.pool_in_use = READ_ONCE(c->in_use),
+		.pool_taken = atomic_read(&c->pool_taken),
+		.pool_exhausted = atomic_read(&c->pool_exhausted),
+		.early_wakes = atomic_read(&c->early_wakes),
+		.rescues = atomic_read(&c->rescues),
+		.wakes = atomic_read(&c->wakes),
+		.broadcasts = atomic_read(&c->broadcasts),
+		.refused = atomic_read(&c->refused),
+		.late = atomic_read(&c->late),
+		.aged = atomic_read(&c->aged),
+		.duplicates = atomic_read(&c->duplicates),
+		.zero_tokens = atomic_read(&c->zero_tokens),
+		.blocked = READ_ONCE(c->blocked),
 	};
 
-	/* The ends before the start: read in between, a wait is at worst counted as asleep. */
-	f.waits = apf_read(c->waits);
+	/* Ends were read before starts, so that a wait that ends meanwhile counts as asleep. */
+	f.waits = READ_ONCE(c->waits);
 	f.sleepers = f.waits - f.wakes - f.rescues - f.broadcasts;
 	f.unknown_tokens = f.aged + f.duplicates + f.zero_tokens;
 	if (f.sleepers)
-		f.oldest = apf_read(c->oldest);
+		f.oldest = READ_ONCE(c->oldest);
 	*ret_f = f;
 }
 
@@ -654,11 +599,10 @@ u32 apf_table_sleepers(struct apf_table *t)
 		struct apf_entry *e;
 		unsigned long flags;
 
-		apf_lock_irqsave(&b->lock, flags);
-		for (e = b->first; e; e = e->next)
-			if (e->kind == APF_WAITER)
-				n++;
-		apf_unlock_irqrestore(&b->lock, flags);
+		raw_spin_lock_irqsave(&b->lock, flags);
+		hlist_for_each_entry(e, &b->entries, node)
+			n += e->kind == APF_WAITER;
+		raw_spin_unlock_irqrestore(&b->lock, flags);
 	}
 	return n;
 }

@@ -8,12 +8,19 @@
 #include <linux/init.h>
 #include <linux/module.h>
 
+#include "hooks.h"
 #include "netlink.h"
-#include "nowait.h"
-#include "probe.h"
 #include "report.h"
 #include "stats.h"
+#include "symbol.h"
 #include "vm.h"
+
+static const struct apf_host_vm_calls vm_calls = {
+	.gone = apf_host_netlink_vm_gone,
+	.report = apf_host_netlink_report,
+	.lease_ended = apf_host_netlink_lease_ended,
+	.released = apf_host_hooks_put,
+};
 
 static int __init apf_host_init(void)
 {
@@ -26,27 +33,24 @@ static int __init apf_host_init(void)
 	if (ret)
 		return ret;
 
-	ret = apf_host_vm_init();
+	ret = apf_host_vm_init(&vm_calls);
 	if (ret)
 		return ret;
-
-	/* Before anybody can add a VM: without them a dead one would stay. */
-	ret = apf_host_probe_init();
+	ret = apf_host_symbol_init();
 	if (ret)
-		goto err_probe;
-
-	apf_host_nowait_init();
-
+		goto err_symbol;
+	ret = apf_host_hooks_init();
+	if (ret)
+		goto err_hooks;
 	ret = apf_host_netlink_init();
 	if (ret)
 		goto err_netlink;
-
 	return 0;
 
 err_netlink:
-	apf_host_nowait_uninit();
-	apf_host_probe_uninit();
-err_probe:
+	apf_host_hooks_uninit();
+err_hooks:
+err_symbol:
 	apf_host_vm_uninit();
 	return ret;
 }
@@ -54,10 +58,9 @@ err_probe:
 static void __exit apf_host_exit(void)
 {
 	apf_host_netlink_uninit();
-	apf_host_vm_forget();
-	apf_host_nowait_uninit();
-	apf_host_probe_uninit();
+	apf_host_vm_del_all();
 	apf_host_vm_uninit();
+	apf_host_hooks_uninit();
 }
 
 module_init(apf_host_init);

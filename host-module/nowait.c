@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * No-wait swap-in: Linux 4.14 to 6.5 reads a swapped page synchronously when
- * the read-ahead window is one page, that is for every random access, and even
- * for the fault by which KVM only asks whether the page is there (FOLL_NOWAIT).
- * The vCPU's thread then sleeps in the read, and no asynchronous page fault is
- * ever started.
+ * No-wait swap-in: Linux 4.14 to 6.5 reads a swapped page synchronously if the
+ * read-ahead window is one page, that is for every random access. It does this even
+ * if KVM only tries whether the page is in memory (FOLL_NOWAIT). The vCPU's thread then
+ * sleeps in the read, and KVM never starts an asynchronous page fault.
  *
  *   int swap_readpage(struct page *page, bool synchronous, ...)
  *
- * A kprobe at its entry clears "synchronous" for vCPU threads whose gate is
- * open. That is safe for every caller that has the page in the swap cache: the
- * read then completes like one of read-ahead, and the caller waits for the
- * page's lock if, and only if, it may. A page outside of the swap cache is read
- * straight into place by a caller that will not wait again (swap devices in
- * memory): it is left alone.
+ * A kprobe at its entry clears "synchronous" for vCPU threads whose gate is open.
+ * This is safe if the page is in the swap cache: the read then completes like a
+ * read-ahead read, and the caller waits for the page lock only if it may sleep. If the
+ * page is not in the swap cache (swap devices in memory), the caller does not wait
+ * again, so the probe does not change the argument.
  *
- * Context: the handler runs in the thread that faults, preemption off. Nothing
- * is kept.
+ * Context: the handler runs in the faulting thread with preemption off. It stores no
+ * state.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -28,37 +26,47 @@
 
 #include "compat.h"
 #include "nowait.h"
-#include "probe.h"
-#include "stats.h"
+#include "symbol.h"
+#include "vm.h"
 
-enum nowait_wish { WISH_OFF, WISH_ON, WISH_AUTO };
+enum nowait_setting { SETTING_OFF, SETTING_ON, SETTING_AUTO };
 
-static const char * const wish_names[] = {
-	[WISH_OFF] = "0",
-	[WISH_ON] = "1",
-	[WISH_AUTO] = "auto",
+static const char * const setting_names[] = {
+	[SETTING_OFF] = "0",
+	[SETTING_ON] = "1",
+	[SETTING_AUTO] = "auto",
 };
 
-/* Guards the three below. */
+/*
+ * Guards the variables below: the requested setting, the resulting state, whether the
+ * module has started once, whether VMs are watched, whether the probe is placed.
+ */
 static DEFINE_MUTEX(nowait_lock);
-static enum nowait_wish nowait_wish = WISH_AUTO;
+static enum nowait_setting nowait_setting = SETTING_AUTO;
 static u32 nowait_state = APF_NOWAIT_NOT_NEEDED;
-static bool nowait_running;
+static bool nowait_loaded;
+static bool nowait_started;
+static bool nowait_placed;
 
 static int swap_readpage_pre(struct kprobe *kp, struct pt_regs *regs)
 {
-	/* A folio from 6.7 on, which begins with its first page. */
+	/* Since 6.7 the argument is a folio; a folio begins with its first page. */
 	struct page *page = (struct page *)regs->di;
-	struct apf_host_vcpu *vcpu;
+	struct kvm_vcpu *vcpu;
+	struct apf_host_vcpu *v;
+	struct apf_host_vm *vm;
 
 	if (!(u8)regs->si || !folio_test_swapcache(page_folio(page)))
 		return 0;
+	vcpu = apf_host_running_vcpu();
+	if (!vcpu)
+		return 0;
 
 	rcu_read_lock();
-	vcpu = apf_host_probe_running();
-	if (vcpu && READ_ONCE(vcpu->state) != APF_STATE_OFF) {
+	v = apf_host_vm_find_vcpu(vcpu, &vm);
+	if (v && READ_ONCE(v->state) != APF_STATE_OFF) {
 		regs->si = false;
-		apf_host_stats_count(&vcpu->stats, APF_STAT_NOWAIT);
+		apf_host_stats_count(&v->stats, APF_STAT_NOWAIT);
 	}
 	rcu_read_unlock();
 	return 0;
@@ -66,59 +74,75 @@ static int swap_readpage_pre(struct kprobe *kp, struct pt_regs *regs)
 
 static struct kprobe swap_readpage_probe;
 
-static int probe_attach(void)
+static int probe_place(void)
 {
-	/* A struct kprobe that was registered before is not clean any more. */
+	int ret;
+
+	if (nowait_placed)
+		return 0;
+	if (!apf_host_running_vcpu_known())
+		return -ENOENT;
+	/* Initialize it each time: an earlier registration has changed fields. */
 	swap_readpage_probe = (struct kprobe) {
 		.symbol_name = "swap_readpage",
 		.pre_handler = swap_readpage_pre,
 	};
-	return register_kprobe(&swap_readpage_probe);
+	ret = register_kprobe(&swap_readpage_probe);
+	nowait_placed = !ret;
+	return ret;
 }
 
-/* Returns 0, or the error of placing a probe that was asked for by name. */
-static int nowait_apply(enum nowait_wish wish)
+static void probe_remove(void)
 {
-	bool want = wish == WISH_ON || (wish == WISH_AUTO && APF_SWAP_READ_WAITS);
-	int ret = 0;
+	if (nowait_placed)
+		unregister_kprobe(&swap_readpage_probe);
+	nowait_placed = false;
+}
+
+/* Returns 0, or the error of placing the probe. */
+static int nowait_apply(enum nowait_setting setting)
+{
+	bool want = setting == SETTING_ON || (setting == SETTING_AUTO && APF_SWAP_READ_WAITS);
+	int ret;
 
 	lockdep_assert_held(&nowait_lock);
 
 	if (!want) {
-		if (nowait_state == APF_NOWAIT_ACTIVE)
-			unregister_kprobe(&swap_readpage_probe);
+		probe_remove();
 		nowait_state = APF_SWAP_READ_WAITS ? APF_NOWAIT_OFF : APF_NOWAIT_NOT_NEEDED;
 		return 0;
 	}
 
-	if (nowait_state == APF_NOWAIT_ACTIVE)
-		return 0;
-
-	ret = probe_attach();
+	ret = probe_place();
 	if (!ret) {
 		nowait_state = APF_NOWAIT_ACTIVE;
 		return 0;
 	}
 	nowait_state = APF_SWAP_READ_WAITS ? APF_NOWAIT_UNAVAILABLE : APF_NOWAIT_NOT_NEEDED;
 	if (APF_SWAP_READ_WAITS)
-		pr_warn("no-wait swap-in is needed but not possible: swap_readpage: %pe\n",
-			ERR_PTR(ret));
+		pr_warn_once("no-wait swap-in is needed but not possible: swap_readpage: %pe\n",
+			     ERR_PTR(ret));
 	return ret;
 }
 
 static int nowait_set(const char *val, const struct kernel_param *kp)
 {
-	int wish, ret;
+	int setting, ret;
 
-	wish = sysfs_match_string(wish_names, val);
-	if (wish < 0)
-		return wish;
+	setting = sysfs_match_string(setting_names, val);
+	if (setting < 0)
+		return setting;
 
 	mutex_lock(&nowait_lock);
-	/* Before init the wish is only noted. */
-	ret = nowait_running ? nowait_apply(wish) : 0;
-	if (!ret || wish == WISH_AUTO) {
-		nowait_wish = wish;
+	/*
+	 * A parameter given at load time is only stored; the first start applies it.
+	 * While no VM is watched, place the probe only to check that it is possible.
+	 */
+	ret = nowait_loaded ? nowait_apply(setting) : 0;
+	if (!nowait_started)
+		probe_remove();
+	if (!ret || setting == SETTING_AUTO) {
+		nowait_setting = setting;
 		ret = 0;
 	}
 	mutex_unlock(&nowait_lock);
@@ -128,7 +152,7 @@ static int nowait_set(const char *val, const struct kernel_param *kp)
 
 static int nowait_get(char *buffer, const struct kernel_param *kp)
 {
-	return sysfs_emit(buffer, "%s\n", wish_names[READ_ONCE(nowait_wish)]);
+	return sysfs_emit(buffer, "%s\n", setting_names[READ_ONCE(nowait_setting)]);
 }
 
 static const struct kernel_param_ops nowait_ops = {
@@ -145,18 +169,21 @@ u32 apf_host_nowait_state(void)
 	return READ_ONCE(nowait_state);
 }
 
-void apf_host_nowait_init(void)
+/* Called together with placing the other hooks (hooks.c), for the first watched VM. */
+void apf_host_nowait_start(void)
 {
 	mutex_lock(&nowait_lock);
-	nowait_running = true;
-	nowait_apply(nowait_wish);
+	nowait_loaded = true;
+	nowait_started = true;
+	nowait_apply(nowait_setting);
 	mutex_unlock(&nowait_lock);
 }
 
-void apf_host_nowait_uninit(void)
+/* Called when no VM is watched any more; does not change the reported state. */
+void apf_host_nowait_stop(void)
 {
 	mutex_lock(&nowait_lock);
-	nowait_apply(WISH_OFF);
-	nowait_running = false;
+	nowait_started = false;
+	probe_remove();
 	mutex_unlock(&nowait_lock);
 }

@@ -4,8 +4,8 @@
 
 #include <linux/types.h>
 
-void apf_host_nowait_init(void);
-void apf_host_nowait_uninit(void);
+void apf_host_nowait_start(void);
+void apf_host_nowait_stop(void);
 u32 apf_host_nowait_state(void);
 
 #endif /* APF_HOST_NOWAIT_H */

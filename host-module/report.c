@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the guest's module reports of its sleep/wake table. The block lies in
- * the guest's memory and is hostile input: it is copied once, every field is
- * checked, and the worst a lie can do is to close the gate of the vCPU that
- * tells it, which the guest could have by not asking for APF at all.
+ * The report of the guest's module about its sleep/wake table. The block is in guest
+ * memory and is hostile input: it is copied once and every field is checked. A false
+ * report can only close the gate of its own vCPU; the guest can have the same effect by
+ * not enabling APF.
  *
- * Looks come from two sides, the vCPU's own thread (probe.c) and a work item
- * for idle vCPUs (vm.c); apf_host_report.lock keeps them apart.
+ * The vCPU's own thread and, for idle vCPUs, a work item (vm.c) scan reports;
+ * apf_host_report.lock serializes them.
  */
 #include <linux/kernel.h>
 #include <linux/ktime.h>
@@ -14,17 +14,15 @@
 #include <linux/string.h>
 #include <linux/time64.h>
 
-#include "netlink.h"
 #include "report.h"
-#include "vm.h"
 
-/* No kernel runs more tasks than this (PID_MAX_LIMIT on 64 bit). */
+/* The maximum number of tasks of a kernel (PID_MAX_LIMIT on 64 bit). */
 #define SLEEPERS_MAX	(4U << 20)
 
 static uint waiter_limit_ms = 30000;
 module_param(waiter_limit_ms, uint, 0644);
 MODULE_PARM_DESC(waiter_limit_ms,
-		 "Tell when a guest's task waits for a page for longer than this, milliseconds; 0: never (default: 30000)");
+		 "Send an event when a task of a guest waits for a page for longer than this, milliseconds; 0: never (default: 30000)");
 
 void apf_host_report_init(struct apf_host_report *r)
 {
@@ -35,23 +33,24 @@ void apf_host_report_init(struct apf_host_report *r)
 /*
  * report_parse() - check a copy of the block
  *
- * Return: 0 and @value filled; -ENOENT if it is not a report; -EAGAIN if the
- * guest was writing it; -EINVAL if it makes no sense.
+ * Return: 0 and @value is filled; -ENOENT if it is not a report; -EAGAIN if the
+ * guest was writing it; -EINVAL if its values are invalid.
  */
 static int report_parse(const struct apf_guest_report *raw, u32 *value)
 {
 	u32 size = le16_to_cpu((__force __le16)raw->pool_size);
 	u32 in_use = le16_to_cpu((__force __le16)raw->pool_in_use);
 	u32 sleepers = le32_to_cpu((__force __le32)raw->sleepers);
+	u32 version = le16_to_cpu((__force __le16)raw->version);
 
 	if (le32_to_cpu((__force __le32)raw->magic) != APF_GUEST_REPORT_MAGIC)
 		return -ENOENT;
-	if (le16_to_cpu((__force __le16)raw->version) != APF_GUEST_REPORT_VERSION)
+	if (version < 1 || version > APF_GUEST_REPORT_VERSION)
 		return -EINVAL;
 	if (le32_to_cpu((__force __le32)raw->seq) & 1)
 		return -EAGAIN;
 	if (size < 1 || size > APF_GUEST_POOL_MAX || in_use > size || sleepers > SLEEPERS_MAX ||
-	    raw->reserved)
+	    (version < 2 && raw->stuck))
 		return -EINVAL;
 
 	value[APF_GUEST_A_POOL_SIZE] = size;
@@ -66,6 +65,7 @@ static int report_parse(const struct apf_guest_report *raw, u32 *value)
 		le32_to_cpu((__force __le32)raw->oldest_sleeper_ms);
 	value[APF_GUEST_A_WAITS] = le32_to_cpu((__force __le32)raw->waits);
 	value[APF_GUEST_A_WAKES] = le32_to_cpu((__force __le32)raw->wakes);
+	value[APF_GUEST_A_STUCK] = le32_to_cpu((__force __le32)raw->stuck);
 	return 0;
 }
 
@@ -77,29 +77,30 @@ static bool report_old(const struct apf_host_report *r)
 	       r->value[APF_GUEST_A_OLDEST_SLEEPER_MSEC] >= limit;
 }
 
-/* Is there something user space does not know? Under r->lock. */
-static bool report_news(const struct apf_host_report *r)
+/* Whether there are events that were not sent yet. Under r->lock. */
+static bool report_has_events(const struct apf_host_report *r)
 {
-	if (r->present != r->told.present)
+	if (r->present != r->sent.present)
 		return true;
 	if (!r->present)
 		return false;
-	return r->value[APF_GUEST_A_POOL_TAKEN] != r->told.taken ||
-	       r->value[APF_GUEST_A_POOL_EXHAUSTED] != r->told.exhausted ||
-	       !!r->value[APF_GUEST_A_POOL_IN_USE] != r->told.in_use ||
-	       report_old(r) != r->told.old;
+	return r->value[APF_GUEST_A_POOL_TAKEN] != r->sent.taken ||
+	       r->value[APF_GUEST_A_POOL_EXHAUSTED] != r->sent.exhausted ||
+	       r->value[APF_GUEST_A_STUCK] != r->sent.stuck ||
+	       !!r->value[APF_GUEST_A_POOL_IN_USE] != r->sent.in_use ||
+	       report_old(r) != r->sent.old;
 }
 
-static void report_store(struct apf_host_vm *vm, struct apf_host_report *r, const u32 *value,
-			 u64 now_nsec)
+/* Returns true if there are events to send. */
+static bool report_store(struct apf_host_report *r, const u32 *value, u64 now_nsec)
 {
 	unsigned long flags;
-	bool news;
+	bool has_events;
 
 	raw_spin_lock_irqsave(&r->lock, flags);
 	if (now_nsec < r->stored_nsec) {
 		raw_spin_unlock_irqrestore(&r->lock, flags);
-		return;
+		return false;
 	}
 	r->stored_nsec = now_nsec;
 	r->present = value;
@@ -108,48 +109,45 @@ static void report_store(struct apf_host_vm *vm, struct apf_host_report *r, cons
 		r->seen_nsec = now_nsec;
 	}
 	WRITE_ONCE(r->paused, value && value[APF_GUEST_A_POOL_IN_USE]);
-	news = report_news(r);
+	has_events = report_has_events(r);
 	raw_spin_unlock_irqrestore(&r->lock, flags);
 
-	if (news)
-		apf_host_vm_tell(vm);
+	return has_events;
 }
 
 /**
- * apf_host_report_found() - take in what a look found
- * @vm: the VM
- * @r: report of one of its vCPUs
+ * apf_host_report_found() - store the result of a scan
+ * @r: report of one vCPU
  * @raw: copy of the block
  * @now_nsec: CLOCK_MONOTONIC
  *
- * A block that makes no sense counts as no report; one that was being written
- * changes nothing, the next look will do.
+ * An invalid block counts as no report. A block that the guest was writing changes
+ * nothing; the next scan will read it.
  *
  * Context: any but NMI.
+ * Return: true if there are events to send.
  */
-void apf_host_report_found(struct apf_host_vm *vm, struct apf_host_report *r,
-			   const struct apf_guest_report *raw, u64 now_nsec)
+bool apf_host_report_found(struct apf_host_report *r, const struct apf_guest_report *raw,
+			   u64 now_nsec)
 {
 	u32 value[__APF_GUEST_A_MAX] = {};
 
 	switch (report_parse(raw, value)) {
 	case 0:
-		report_store(vm, r, value, now_nsec);
-		break;
+		return report_store(r, value, now_nsec);
 	case -EINVAL:
 		atomic64_inc(&r->bad);
 		fallthrough;
 	case -ENOENT:
-		report_store(vm, r, NULL, now_nsec);
-		break;
+		return report_store(r, NULL, now_nsec);
 	}
+	return false;
 }
 
-/* As apf_host_report_found(), for a vCPU whose guest named no area to KVM. */
-void apf_host_report_none(struct apf_host_vm *vm, struct apf_host_report *r, u64 now_nsec)
+/* As apf_host_report_found(), for a vCPU whose guest has not given KVM an area. */
+bool apf_host_report_none(struct apf_host_report *r, u64 now_nsec)
 {
-	if (READ_ONCE(r->present))
-		report_store(vm, r, NULL, now_nsec);
+	return READ_ONCE(r->present) && report_store(r, NULL, now_nsec);
 }
 
 /**
@@ -176,84 +174,72 @@ bool apf_host_report_get(struct apf_host_report *r, u32 *value)
 }
 
 /*
- * What to tell of one vCPU, oldest first; at most one of each kind. Marks it
- * as told. Under r->lock.
+ * Lists the new events of one vCPU, oldest first, at most one of each kind, and marks
+ * them as sent. Under r->lock.
  */
 static int report_events(struct apf_host_report *r, u32 *events)
 {
 	bool in_use = r->value[APF_GUEST_A_POOL_IN_USE], old = report_old(r);
 	u32 taken = r->value[APF_GUEST_A_POOL_TAKEN];
 	u32 exhausted = r->value[APF_GUEST_A_POOL_EXHAUSTED];
+	u32 stuck = r->value[APF_GUEST_A_STUCK];
 	int n = 0;
 
 	if (!r->present) {
-		if (r->told.present)
+		if (r->sent.present)
 			events[n++] = APF_EVENT_REPORT_GONE;
-		memset(&r->told, 0, sizeof(r->told));
+		memset(&r->sent, 0, sizeof(r->sent));
 		return n;
 	}
 
-	/* A report that is new, or begins anew, has its totals from before. */
-	if (!r->told.present || taken < r->told.taken || exhausted < r->told.exhausted) {
-		r->told.taken = taken - in_use;
-		r->told.exhausted = exhausted;
-		r->told.in_use = false;
+	/* A new report, or one with restarted totals: send no events for its earlier totals. */
+	if (!r->sent.present || taken < r->sent.taken || exhausted < r->sent.exhausted ||
+	    stuck < r->sent.stuck) {
+		r->sent.taken = taken - in_use;
+		r->sent.exhausted = exhausted;
+		r->sent.stuck = stuck;
+		r->sent.in_use = false;
 	}
-	if (taken != r->told.taken)
+	if (taken != r->sent.taken)
 		events[n++] = APF_EVENT_POOL_TAKEN;
-	if (exhausted != r->told.exhausted)
+	if (exhausted != r->sent.exhausted)
 		events[n++] = APF_EVENT_POOL_EXHAUSTED;
-	if (!in_use && (r->told.in_use || taken != r->told.taken))
+	if (!in_use && (r->sent.in_use || taken != r->sent.taken))
 		events[n++] = APF_EVENT_POOL_RETURNED;
-	if (old && !r->told.old)
+	if (old && !r->sent.old)
 		events[n++] = APF_EVENT_WAITER_OLD;
+	if (stuck != r->sent.stuck)
+		events[n++] = APF_EVENT_SLOT_STUCK;
 
-	r->told.present = true;
-	r->told.in_use = in_use;
-	r->told.old = old;
-	r->told.taken = taken;
-	r->told.exhausted = exhausted;
+	r->sent.present = true;
+	r->sent.in_use = in_use;
+	r->sent.old = old;
+	r->sent.taken = taken;
+	r->sent.exhausted = exhausted;
+	r->sent.stuck = stuck;
 	return n;
 }
 
-/* In one run of the work item: with its pace, what a guest of many vCPUs can make us say. */
-#define EVENTS_PER_RUN 16
-
 /**
- * apf_host_report_tell() - tell user space what is new in a VM's reports
- * @vm: the VM
+ * apf_host_report_events() - list the new events of a report and mark them as sent
+ * @r: the report
+ * @events: array of APF_HOST_REPORT_EVENTS; &enum apf_event, to be sent in this
+ *	order
+ * @value: as apf_host_report_get()
  *
- * What does not fit into one run is told by the next, which goes on where this one ended.
- *
- * Context: process; a work item of the VM, which paces it.
+ * Return: number of events.
  */
-void apf_host_report_tell(struct apf_host_vm *vm)
+int apf_host_report_events(struct apf_host_report *r, u32 *events, u32 *value)
 {
-	u32 events[4], value[__APF_GUEST_A_MAX], looked, i;
-	struct apf_host_vcpu *vcpu;
 	unsigned long flags;
-	int n, k, told = 0;
+	int n;
 
-	for (looked = 0; looked < vm->vcpus_max; looked++) {
-		if (told >= EVENTS_PER_RUN) {
-			apf_host_vm_tell(vm);
-			return;
-		}
-		i = vm->tell_next < vm->vcpus_max ? vm->tell_next : 0;
-		vm->tell_next = i + 1;
-		vcpu = smp_load_acquire(&vm->vcpus[i]);
-		if (!vcpu)
-			continue;
-		raw_spin_lock_irqsave(&vcpu->report.lock, flags);
-		n = report_events(&vcpu->report, events);
-		raw_spin_unlock_irqrestore(&vcpu->report.lock, flags);
-		if (!n)
-			continue;
-		apf_host_report_get(&vcpu->report, value);
-		for (k = 0; k < n; k++)
-			apf_host_netlink_report(vm, i, events[k], value);
-		told += n;
-	}
+	raw_spin_lock_irqsave(&r->lock, flags);
+	n = report_events(r, events);
+	raw_spin_unlock_irqrestore(&r->lock, flags);
+	if (n)
+		apf_host_report_get(r, value);
+	return n;
 }
 
 #ifdef APF_HOST_DEBUG

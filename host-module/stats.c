@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Counters and latency histograms of one vCPU. Knows nothing of KVM: it is
- * told what happened and when.
+ * Counters and latency histograms of one vCPU. This file does not depend on KVM: its
+ * callers pass events and times.
  *
- * Context of every function but init and read: a probe in the vCPU's thread,
- * preemption off (see struct apf_host_stats).
+ * Context of all functions except init and read: the vCPU's thread, which is the only
+ * writer (see struct apf_host_stats); preemptible or not.
  */
 #include <linux/bitops.h>
 #include <linux/math64.h>
 #include <linux/minmax.h>
+#include <linux/preempt.h>
 #include <linux/string.h>
 #include <linux/time64.h>
 
 #include "stats.h"
-
-/* The guest's "wake all" instead of one page. */
-#define TOKEN_ALL	(~0U)
 
 void apf_host_stats_init(struct apf_host_stats *s)
 {
@@ -30,26 +28,63 @@ static void hist_add(u64 *hist, u64 nsec)
 	hist[min_t(unsigned int, fls64(usec), APF_HIST_BUCKETS - 1)]++;
 }
 
-void apf_host_stats_count(struct apf_host_stats *s, enum apf_stat which)
+static void write_begin(struct apf_host_stats *s)
 {
+	preempt_disable();
 	raw_write_seqcount_begin(&s->seq);
-	s->figures.stat[which]++;
-	raw_write_seqcount_end(&s->seq);
 }
 
-void apf_host_stats_not_present(struct apf_host_stats *s, u32 token, u64 now_nsec)
+static void write_end(struct apf_host_stats *s)
+{
+	raw_write_seqcount_end(&s->seq);
+	preempt_enable();
+}
+
+void apf_host_stats_count(struct apf_host_stats *s, enum apf_stat which)
+{
+	write_begin(s);
+	s->figures.stat[which]++;
+	write_end(s);
+}
+
+void apf_host_stats_asked(struct apf_host_stats *s, bool refused, bool nested, bool paused)
+{
+	u64 *stat = s->figures.stat;
+
+	write_begin(s);
+	stat[APF_STAT_ASKED]++;
+	stat[APF_STAT_REFUSED] += refused;
+	stat[APF_STAT_REFUSED_NESTED] += nested;
+	stat[APF_STAT_REFUSED_PAUSED] += paused;
+	write_end(s);
+}
+
+/* Counts whether the guest was notified of the last "not present". Between begin and end. */
+static void count_delivery(struct apf_host_stats *s)
+{
+	if (!s->delivered)
+		return;
+	s->figures.stat[*s->delivered ? APF_STAT_DELIVERED : APF_STAT_HALTED]++;
+	s->delivered = NULL;
+}
+
+/**
+ * apf_host_stats_not_present() - count the start of an asynchronous fault
+ * @s: counters of the vCPU
+ * @token: token of the fault
+ * @now_nsec: CLOCK_MONOTONIC
+ * @delivered: KVM stores there whether it notified the guest, before any other function
+ *	of this file is called for the vCPU; NULL: do not count it
+ */
+void apf_host_stats_not_present(struct apf_host_stats *s, u32 token, u64 now_nsec,
+				const bool *delivered)
 {
 	struct apf_host_figures *f = &s->figures;
 
-	raw_write_seqcount_begin(&s->seq);
-
+	write_begin(s);
+	count_delivery(s);
+	s->delivered = delivered;
 	f->stat[APF_STAT_NOT_PRESENT]++;
-
-	/* Still set: the return of the previous one was not seen. */
-	if (s->unclassified)
-		f->stat[APF_STAT_PROBE_MISSES]++;
-	s->unclassified = true;
-
 	if (f->outstanding < APF_HOST_PENDING_MAX) {
 		s->pending[f->outstanding].token = token;
 		s->pending[f->outstanding].since_nsec = now_nsec;
@@ -57,20 +92,15 @@ void apf_host_stats_not_present(struct apf_host_stats *s, u32 token, u64 now_nse
 	} else {
 		f->stat[APF_STAT_PROBE_MISSES]++;
 	}
-
-	raw_write_seqcount_end(&s->seq);
+	write_end(s);
 }
 
-void apf_host_stats_classified(struct apf_host_stats *s, bool delivered)
+/* Call it when the fault has returned: KVM has stored whether it notified the guest. */
+void apf_host_stats_count_delivery(struct apf_host_stats *s)
 {
-	/* VM_ADD came between the tracepoint and the function's return. */
-	if (!s->unclassified)
-		return;
-
-	raw_write_seqcount_begin(&s->seq);
-	s->unclassified = false;
-	s->figures.stat[delivered ? APF_STAT_DELIVERED : APF_STAT_HALTED]++;
-	raw_write_seqcount_end(&s->seq);
+	write_begin(s);
+	count_delivery(s);
+	write_end(s);
 }
 
 void apf_host_stats_ready(struct apf_host_stats *s, u32 token, u64 now_nsec)
@@ -79,9 +109,10 @@ void apf_host_stats_ready(struct apf_host_stats *s, u32 token, u64 now_nsec)
 	u64 nsec;
 	u32 i;
 
-	raw_write_seqcount_begin(&s->seq);
+	write_begin(s);
+	count_delivery(s);
 
-	if (token == TOKEN_ALL) {
+	if (token == APF_HOST_TOKEN_ALL) {
 		f->stat[APF_STAT_READY_ALL]++;
 		goto out;
 	}
@@ -100,32 +131,33 @@ void apf_host_stats_ready(struct apf_host_stats *s, u32 token, u64 now_nsec)
 	hist_add(f->hist_async, nsec);
 	s->pending[i] = s->pending[--f->outstanding];
 out:
-	raw_write_seqcount_end(&s->seq);
+	write_end(s);
 }
 
-/* KVM drops all that is outstanding: there will be no "ready" for it. */
+/* KVM drops all outstanding pages: no "ready" will follow for them. */
 void apf_host_stats_forgotten(struct apf_host_stats *s)
 {
 	struct apf_host_figures *f = &s->figures;
 
-	raw_write_seqcount_begin(&s->seq);
+	write_begin(s);
+	count_delivery(s);
 	f->stat[APF_STAT_DROPPED] += f->outstanding;
 	f->outstanding = 0;
-	raw_write_seqcount_end(&s->seq);
+	write_end(s);
 }
 
 void apf_host_stats_stall(struct apf_host_stats *s, u64 nsec)
 {
 	struct apf_host_figures *f = &s->figures;
 
-	raw_write_seqcount_begin(&s->seq);
+	write_begin(s);
 	f->stat[APF_STAT_SYNC_STALLS]++;
 	f->stat[APF_STAT_SYNC_STALL_NSEC] += nsec;
 	hist_add(f->hist_sync, nsec);
-	raw_write_seqcount_end(&s->seq);
+	write_end(s);
 }
 
-/* Context: any; spins only for the few instructions of an update. */
+/* Context: any; spins only while an update runs, which takes a few instructions. */
 void apf_host_stats_read(struct apf_host_stats *s, struct apf_host_figures *ret)
 {
 	unsigned int seq;

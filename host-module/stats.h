@@ -8,17 +8,20 @@
 #include <uapi/apf_host.h>
 
 /*
- * KVM lets a vCPU have this many pages outstanding (ASYNC_PF_PER_VCPU). More
- * would not break anything: they are counted as probe misses and not timed.
+ * KVM's limit of outstanding pages of a vCPU (ASYNC_PF_PER_VCPU). Further pages would do
+ * no harm: they are counted as probe misses and not timed.
  */
 #define APF_HOST_PENDING_MAX	64
 
+/* Token for "wake all" instead of a single page. */
+#define APF_HOST_TOKEN_ALL	(~0U)
+
 /**
- * struct apf_host_figures - what a reader gets of a vCPU, consistent in itself
+ * struct apf_host_figures - figures of a vCPU; a reader gets a consistent copy
  * @stat: counters by &enum apf_stat
  * @hist_async: latency of asynchronous swap-ins, buckets as in the ABI
  * @hist_sync: length of synchronous stalls
- * @outstanding: pages waited for now
+ * @outstanding: number of pages that are not ready yet
  */
 struct apf_host_figures {
 	u64 stat[__APF_STAT_MAX];
@@ -30,21 +33,20 @@ struct apf_host_figures {
 /**
  * struct apf_host_stats - counters of one vCPU
  * @seq: guards everything below against readers
- * @figures: what readers get
- * @unclassified: a "not present" was seen of which it is not known yet whether
- *	it was delivered
- * @pending: tokens told of and not ready yet, unordered, the first
- *	figures.outstanding of them in use
+ * @figures: the figures for readers
+ * @delivered: where KVM stores whether it notified the guest of the last "not present",
+ *	NULL if this was counted; valid until "ready" or "forgotten" for this page
+ * @pending: tokens that are not ready yet, unordered; the first figures.outstanding
+ *	entries are in use
  *
- * There is one writer: KVM runs the probed code in the vCPU's thread, with the
- * vCPU's mutex held. Probes run with preemption off, none of the probed code
- * runs in an interrupt, and a probe inside a probe is skipped by kprobes, so
- * an update is never interrupted by another of the same vCPU.
+ * There is one writer: KVM runs the hooked code in the vCPU's thread, with the vCPU's
+ * mutex held, and never in an interrupt. Preemption is off during an update, so that a
+ * reader never spins for long.
  */
 struct apf_host_stats {
 	seqcount_t seq;
 	struct apf_host_figures figures;
-	bool unclassified;
+	const bool *delivered;
 	struct {
 		u32 token;
 		u64 since_nsec;
@@ -53,8 +55,10 @@ struct apf_host_stats {
 
 void apf_host_stats_init(struct apf_host_stats *s);
 void apf_host_stats_count(struct apf_host_stats *s, enum apf_stat which);
-void apf_host_stats_not_present(struct apf_host_stats *s, u32 token, u64 now_nsec);
-void apf_host_stats_classified(struct apf_host_stats *s, bool delivered);
+void apf_host_stats_asked(struct apf_host_stats *s, bool refused, bool nested, bool paused);
+void apf_host_stats_not_present(struct apf_host_stats *s, u32 token, u64 now_nsec,
+				const bool *delivered);
+void apf_host_stats_count_delivery(struct apf_host_stats *s);
 void apf_host_stats_ready(struct apf_host_stats *s, u32 token, u64 now_nsec);
 void apf_host_stats_forgotten(struct apf_host_stats *s);
 void apf_host_stats_stall(struct apf_host_stats *s, u64 nsec);

@@ -22,7 +22,7 @@ int __init apf_host_report_selftest(void)
 {
 	struct apf_host_report *r = kmalloc(sizeof(*r), GFP_KERNEL);
 	struct apf_guest_report raw = selftest_good;
-	u32 events[4], value[__APF_GUEST_A_MAX];
+	u32 events[APF_HOST_REPORT_EVENTS], value[__APF_GUEST_A_MAX];
 	int ret = 0;
 
 	if (!r)
@@ -34,6 +34,8 @@ int __init apf_host_report_selftest(void)
 	EXPECT(report_parse(&raw, value) == -ENOENT);
 	raw = selftest_good;
 	raw.version++;
+	EXPECT(report_parse(&raw, value) == -EINVAL);
+	raw.version = 0;
 	EXPECT(report_parse(&raw, value) == -EINVAL);
 	raw = selftest_good;
 	raw.seq++;
@@ -50,22 +52,27 @@ int __init apf_host_report_selftest(void)
 	raw.sleepers = SLEEPERS_MAX + 1;
 	EXPECT(report_parse(&raw, value) == -EINVAL);
 	raw = selftest_good;
-	raw.reserved = 1;
+	raw.stuck = 3;
+	EXPECT(report_parse(&raw, value) == 0 && value[APF_GUEST_A_STUCK] == 3);
+	/* In version 1 the word had no meaning, and guests leave it at zero. */
+	raw.version = 1;
 	EXPECT(report_parse(&raw, value) == -EINVAL);
+	raw.stuck = 0;
+	EXPECT(report_parse(&raw, value) == 0 && value[APF_GUEST_A_STUCK] == 0);
 
-	/* A new report is no news; what happens afterwards is. */
+	/* A new report causes no events; later changes do. */
 	r->present = true;
 	r->value[APF_GUEST_A_POOL_TAKEN] = 7;
 	EXPECT(report_events(r, events) == 0);
 	r->value[APF_GUEST_A_POOL_TAKEN] = 8;
 	r->value[APF_GUEST_A_POOL_IN_USE] = 1;
-	EXPECT(report_news(r));
+	EXPECT(report_has_events(r));
 	EXPECT(report_events(r, events) == 1 && events[0] == APF_EVENT_POOL_TAKEN);
-	EXPECT(!report_news(r) && report_events(r, events) == 0);
+	EXPECT(!report_has_events(r) && report_events(r, events) == 0);
 	r->value[APF_GUEST_A_POOL_IN_USE] = 0;
 	EXPECT(report_events(r, events) == 1 && events[0] == APF_EVENT_POOL_RETURNED);
 
-	/* Taken and returned between two looks: both are told, in order. */
+	/* Taken and returned between two scans: both events are sent, in this order. */
 	r->value[APF_GUEST_A_POOL_TAKEN] = 9;
 	EXPECT(report_events(r, events) == 2 && events[0] == APF_EVENT_POOL_TAKEN &&
 	       events[1] == APF_EVENT_POOL_RETURNED);
@@ -75,7 +82,12 @@ int __init apf_host_report_selftest(void)
 	EXPECT(report_events(r, events) == 1 && events[0] == APF_EVENT_WAITER_OLD);
 	EXPECT(report_events(r, events) == 0);
 
-	/* First seen with a node in use: that is told. */
+	r->value[APF_GUEST_A_STUCK] = 1;
+	EXPECT(report_has_events(r));
+	EXPECT(report_events(r, events) == 1 && events[0] == APF_EVENT_SLOT_STUCK);
+	EXPECT(report_events(r, events) == 0);
+
+	/* A first report with a node in use causes an event. */
 	r->present = false;
 	EXPECT(report_events(r, events) == 1 && events[0] == APF_EVENT_REPORT_GONE);
 	r->present = true;

@@ -15,6 +15,7 @@ int apf_host_stats_selftest(void)
 {
 	struct apf_host_stats *s = kmalloc(sizeof(*s), GFP_KERNEL);
 	struct apf_host_figures *f;
+	bool delivered, not_delivered = false;
 	int ret = 0;
 	u32 i;
 
@@ -40,8 +41,9 @@ int apf_host_stats_selftest(void)
 	/* More tokens than KVM allows: counted, never written past the end. */
 	apf_host_stats_init(s);
 	for (i = 1; i <= APF_HOST_PENDING_MAX + 1; i++) {
-		apf_host_stats_not_present(s, i << 12, 1000 * i);
-		apf_host_stats_classified(s, i & 1);
+		delivered = i & 1;
+		apf_host_stats_not_present(s, i << 12, 1000 * i, &delivered);
+		apf_host_stats_count_delivery(s);
 	}
 	EXPECT(f->outstanding == APF_HOST_PENDING_MAX);
 	EXPECT(f->stat[APF_STAT_PROBE_MISSES] == 1);
@@ -57,16 +59,19 @@ int apf_host_stats_selftest(void)
 	EXPECT(f->stat[APF_STAT_READY] == APF_HOST_PENDING_MAX + 1);
 	EXPECT(f->stat[APF_STAT_READY_UNKNOWN] == 1);
 
-	/* A miss of the return probe is seen at the next fault. */
+	/* The next call counts, only once, whether the guest was notified of a fault. */
 	apf_host_stats_init(s);
-	apf_host_stats_not_present(s, 1 << 12, 0);
-	apf_host_stats_not_present(s, 2 << 12, 0);
-	apf_host_stats_classified(s, true);
-	apf_host_stats_classified(s, true);
-	EXPECT(f->stat[APF_STAT_PROBE_MISSES] == 1);
-	EXPECT(f->stat[APF_STAT_DELIVERED] == 1);
+	delivered = true;
+	apf_host_stats_not_present(s, 1 << 12, 0, &delivered);
+	EXPECT(f->stat[APF_STAT_DELIVERED] == 0);
+	apf_host_stats_not_present(s, 2 << 12, 0, &not_delivered);
+	EXPECT(f->stat[APF_STAT_DELIVERED] == 1 && f->stat[APF_STAT_HALTED] == 0);
+	apf_host_stats_count_delivery(s);
+	apf_host_stats_count_delivery(s);
+	EXPECT(f->stat[APF_STAT_DELIVERED] == 1 && f->stat[APF_STAT_HALTED] == 1);
+	apf_host_stats_not_present(s, 3 << 12, 0, NULL);
 	apf_host_stats_forgotten(s);
-	apf_host_stats_ready(s, TOKEN_ALL, 0);
+	apf_host_stats_ready(s, APF_HOST_TOKEN_ALL, 0);
 	EXPECT(f->outstanding == 0);
 	EXPECT(f->stat[APF_STAT_NOT_PRESENT] ==
 	       f->stat[APF_STAT_READY] - f->stat[APF_STAT_READY_UNKNOWN] +

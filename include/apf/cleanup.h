@@ -18,7 +18,7 @@
 
 #define _cleanup_(func) __attribute__((cleanup(func)))
 
-/* Hands a pointer on and forgets it, so that the scope does not free it. */
+/* Returns the pointer and sets the variable to NULL, so that the scope does not free it. */
 #define TAKE_PTR(ptr)                          \
 	({                                     \
 		__typeof__(ptr) *_pp = &(ptr); \
@@ -27,7 +27,7 @@
 		_p;                            \
 	})
 
-/* The same for a descriptor; what remains is -EBADF. */
+/* The same for a descriptor; sets the variable to -EBADF. */
 #define TAKE_FD(fd)                \
 	({                         \
 		int *_fdp = &(fd); \

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
- * The report block of apf_guest: what a guest's sleep/wake table says to its host.
+ * The report block of apf_guest: figures of a guest's sleep/wake table for its host.
  *
- * Each vCPU of a KVM guest names a 64-byte struct kvm_vcpu_pv_apf_data to the host through
- * MSR_KVM_ASYNC_PF_EN. KVM uses its first 8 bytes; the 56 bytes of padding behind them are zero in
- * every Linux guest. apf_guest puts one struct apf_guest_report there, at offset
- * APF_GUEST_REPORT_OFFSET of the area, on every vCPU it runs on, and only where it found zeros.
+ * Each vCPU of a KVM guest gives the host the address of a 64-byte struct kvm_vcpu_pv_apf_data by
+ * MSR_KVM_ASYNC_PF_EN. KVM uses the first 8 bytes; the 56 bytes of padding after them are zero in
+ * every Linux guest. apf_guest writes one struct apf_guest_report there, at offset
+ * APF_GUEST_REPORT_OFFSET of the area, on each vCPU, but only if the padding was zero before.
  *
- * Who writes, who clears: only the vCPU that owns the area writes the block; it sets the block to
- * zero again when the module goes, and when the vCPU goes offline, is suspended or reboots. The
- * host only reads. All figures belong to this one vCPU, and all but the "now" ones only grow,
- * modulo 2^32.
+ * Writing: only the vCPU that owns the area writes the block. The vCPU sets the block to zero again
+ * when the module is unloaded, and when the vCPU goes offline, is suspended or reboots. The host
+ * only reads. All figures are about this vCPU. Figures with "now" may decrease; all others only
+ * grow, modulo 2^32.
  *
- * How to read: as with a seqcount. Read @seq, give up while it is odd, read the fields, read @seq
- * again, start over if it has changed, a bounded number of times. The values come from a guest:
- * check each as hostile input.
+ * Reading, as with a seqcount: read @seq, stop if it is odd, read the fields, read @seq again, and
+ * start again if it has changed, but only a limited number of times. The values come from a guest:
+ * check each of them as hostile input.
  *
  * All fields are little-endian, as the rest of the area is.
  */
@@ -25,36 +25,45 @@
 
 /* "APFG" */
 #define APF_GUEST_REPORT_MAGIC	 0x41504647U
-#define APF_GUEST_REPORT_VERSION 1
-/* Bytes from the guest-physical address in MSR_KVM_ASYNC_PF_EN to the block. */
+/*
+ * The present version. A reader accepts all versions up to this one; version 1 has zero instead of
+ * @stuck.
+ */
+#define APF_GUEST_REPORT_VERSION 2
+/* Offset of the block from the guest-physical address in MSR_KVM_ASYNC_PF_EN, bytes. */
 #define APF_GUEST_REPORT_OFFSET	 8
 /* The size of the block. */
 #define APF_GUEST_REPORT_SIZE	 56
-/* The most emergency nodes a vCPU may have; a larger @pool_size is not from this module. */
+/*
+ * Maximum number of emergency nodes of a vCPU. Now there is one; in version 1 there may be more. A
+ * larger @pool_size is invalid.
+ */
 #define APF_GUEST_POOL_MAX	 64
 
-/* @flags: an emergency node of this vCPU is in use, and APF is off on it until the node is back. */
+/* @flags: an emergency node is in use; APF is off on this vCPU until the node is free again. */
 #define APF_GUEST_REPORT_PAUSED	 (1 << 0)
 
 /**
- * struct apf_guest_report - one vCPU's sleep/wake table, as its guest sees it
+ * struct apf_guest_report - figures of one vCPU's part of the sleep/wake table
  * @magic: APF_GUEST_REPORT_MAGIC; anything else means there is no report
  * @version: APF_GUEST_REPORT_VERSION
  * @flags: APF_GUEST_REPORT_*; a reader ignores bits it does not know
  * @seq: odd while the guest is writing, and 2 higher after each change
- * @pool_size: emergency nodes of this vCPU, 1 to APF_GUEST_POOL_MAX
- * @pool_in_use: of them, in use now; never above @pool_size
- * @pool_taken: emergency nodes put to use
- * @pool_exhausted: early wakes that found neither memory nor an emergency node
- * @sleepers: tasks now asleep for a fault of this vCPU
- * @early_wakes: page-ready events that overtook their fault
- * @rescues: tasks woken because their page-ready event did not come in time
- * @unknown_tokens: page-ready events that belonged to no fault, token 0 among them
- * @oldest_sleeper_ms: how long the oldest of @sleepers had slept when the guest last looked, in
- *	milliseconds; it looks at least once a second while anybody sleeps
- * @waits: faults that went to sleep, or would have but for an early wake
- * @wakes: of them, those ended by their own page-ready event
- * @reserved: 0
+ * @pool_size: number of emergency nodes of this vCPU, 1 to APF_GUEST_POOL_MAX
+ * @pool_in_use: emergency nodes in use now; never more than @pool_size
+ * @pool_taken: how often an emergency node was taken
+ * @pool_exhausted: early wakes for which there was neither memory nor an emergency node; since
+ *	version 2 this cannot happen if the host follows the protocol
+ * @sleepers: tasks that sleep now for a fault of this vCPU
+ * @early_wakes: page-ready events that arrived before their fault
+ * @rescues: tasks woken because their page-ready event did not arrive in time
+ * @unknown_tokens: page-ready events without a fault, including those with token 0
+ * @oldest_sleeper_ms: how long the oldest of @sleepers had slept at the guest's last scan, in
+ *	milliseconds; while tasks sleep, the guest scans at least once a second
+ * @waits: faults that slept, and faults that did not sleep because of an early wake
+ * @wakes: waits that ended by their own page-ready event
+ * @stuck: how often the guest freed the page-ready slot of this vCPU after an interrupt was lost; 0
+ *	in version 1
  */
 struct apf_guest_report {
 	__u32 magic;
@@ -72,7 +81,7 @@ struct apf_guest_report {
 	__u32 oldest_sleeper_ms;
 	__u32 waits;
 	__u32 wakes;
-	__u32 reserved;
+	__u32 stuck;
 };
 
 #ifndef __cplusplus
@@ -95,7 +104,7 @@ APF_GUEST_AT(unknown_tokens, 36);
 APF_GUEST_AT(oldest_sleeper_ms, 40);
 APF_GUEST_AT(waits, 44);
 APF_GUEST_AT(wakes, 48);
-APF_GUEST_AT(reserved, 52);
+APF_GUEST_AT(stuck, 52);
 _Static_assert(sizeof(struct apf_guest_report) == APF_GUEST_REPORT_SIZE,
 	       "the report block has changed its size");
 

@@ -11,7 +11,7 @@ enum {
 	AGE = 300,
 	TOKENS = 16,
 	/* Of them in one bucket: more than it has late slots. */
-	CROWD = 12,
+	CROWD = 8,
 	/* More than APF_EARLY_MAX early wakes need more tokens than those in play. */
 	FLOOD = 80,
 	WAITERS = 48,
@@ -27,7 +27,7 @@ enum {
 		}                                                                                  \
 	} while (0)
 
-enum early { NO_EARLY, EARLY_MEMORY, EARLY_POOL };
+enum early { NO_EARLY, EARLY_MEMORY, EARLY_EMERGENCY };
 enum late { NOT_LATE, DUE, READY };
 
 struct token {
@@ -42,8 +42,8 @@ struct token {
 };
 
 struct cpu {
-	unsigned int pool_used, early_now;
-	bool sw, down, blocked, kicked, on;
+	unsigned int early_now;
+	bool in_use, sw, down, blocked, kicked, on;
 	struct apf_figures f;
 };
 
@@ -58,19 +58,17 @@ struct waiter {
 struct model {
 	struct world w;
 	unsigned long now;
-	unsigned long pool_size;
+	bool honest;
 	unsigned long seq;
 	struct token token[ALL_TOKENS];
 	struct cpu cpu[WORLD_CPUS];
 	struct waiter waiter[WAITERS];
 	struct apf_entry entry[WAITERS];
-	bool overflow[APF_TABLE_SIZE];
-	unsigned long overflow_since[APF_TABLE_SIZE];
 	struct model_seen seen;
 };
 
-/* Put a token into a late slot of its bucket; false if wakes hold them all. */
-static bool m_late(struct model *m, int tk, enum late state)
+/* Put a token into a late slot of its bucket, unless wakes hold them all. */
+static void m_late(struct model *m, int tk)
 {
 	struct token *t = &m->token[tk], *in[APF_LATE_SLOTS] = {}, *oldest = NULL;
 	int i, slot = -1;
@@ -93,15 +91,14 @@ static bool m_late(struct model *m, int tk, enum late state)
 	}
 	if (slot < 0) {
 		if (!oldest)
-			return false;
+			return;
 		slot = oldest->late_slot;
 		oldest->late = NOT_LATE;
 		m->seen.forgotten++;
 	}
-	t->late = state;
+	t->late = DUE;
 	t->late_slot = slot;
 	t->late_since = m->now;
-	return true;
 }
 
 static void m_remember(struct model *m, int tk)
@@ -109,7 +106,7 @@ static void m_remember(struct model *m, int tk)
 	struct token *t = &m->token[tk];
 
 	if (t->late == NOT_LATE)
-		m_late(m, tk, DUE);
+		m_late(m, tk);
 	else
 		t->late_since = m->now;
 }
@@ -146,7 +143,7 @@ static void m_broadcast(struct model *m, unsigned int cpu)
 static void m_sync(struct model *m, unsigned int cpu, bool force)
 {
 	struct cpu *c = &m->cpu[cpu];
-	bool block = c->pool_used || c->sw || c->down;
+	bool block = c->in_use || c->sw || c->down;
 
 	if (block == c->blocked && !force)
 		return;
@@ -161,8 +158,8 @@ static void m_early_gone(struct model *m, struct token *t)
 	struct cpu *c = &m->cpu[t->early_cpu];
 
 	c->early_now--;
-	if (t->early == EARLY_POOL) {
-		c->pool_used--;
+	if (t->early == EARLY_EMERGENCY) {
+		c->in_use = false;
 		c->kicked = true;
 	}
 	t->early = NO_EARLY;
@@ -180,7 +177,7 @@ static bool m_wait(struct model *m, unsigned int cpu, int tk, bool may_sleep, in
 		t->late = NOT_LATE;
 	} else if (!may_sleep) {
 		m_remember(m, tk);
-	} else if (c->blocked || m->overflow[apf_table_hash(t->value)]) {
+	} else if (c->blocked) {
 		t->late = NOT_LATE;
 		m_remember(m, tk);
 		may_sleep = false;
@@ -241,19 +238,14 @@ static void m_wake(struct model *m, unsigned int cpu, int tk)
 		m->seen.capped++;
 	if (!m->w.refuse && c->early_now < APF_EARLY_MAX) {
 		t->early = EARLY_MEMORY;
-	} else if (c->pool_used < m->pool_size) {
-		t->early = EARLY_POOL;
-		c->pool_used++;
+	} else if (!c->in_use) {
+		t->early = EARLY_EMERGENCY;
+		c->in_use = true;
 		c->f.pool_taken++;
 		m->seen.taken++;
 	} else {
-		u32 bucket = apf_table_hash(t->value);
-
-		if (!m_late(m, tk, READY)) {
-			m->overflow[bucket] = true;
-			m->overflow_since[bucket] = m->now;
-			m->seen.overflows++;
-		}
+		/* No host that keeps to the protocol gets here. */
+		MUST(!m->honest);
 		c->f.pool_exhausted++;
 		m->seen.exhausted++;
 		m_broadcast(m, cpu);
@@ -297,11 +289,6 @@ static bool m_scan(struct model *m)
 			t->late = NOT_LATE;
 		left |= t->early != NO_EARLY || t->late != NOT_LATE;
 	}
-	for (i = 0; i < APF_TABLE_SIZE; i++) {
-		if (m->overflow[i] && m->now - m->overflow_since[i] >= AGE)
-			m->overflow[i] = false;
-		left |= m->overflow[i];
-	}
 	return left;
 }
 
@@ -328,8 +315,8 @@ static void compare(struct model *m)
 		struct cpu *c = &m->cpu[i];
 
 		apf_table_figures(&m->w.t, i, &f);
-		MUST(f.pool_size == m->pool_size);
-		MUST(f.pool_in_use == c->pool_used);
+		MUST(f.pool_size == 1);
+		MUST(f.pool_in_use == c->in_use);
 		MUST(f.pool_taken == c->f.pool_taken);
 		MUST(f.pool_exhausted == c->f.pool_exhausted);
 		MUST(f.sleepers == sleeping[i]);
@@ -371,10 +358,25 @@ static void do_wait(struct model *m, unsigned int cpu, int tk)
 			    m->now) == m_wait(m, cpu, tk, true, slot));
 }
 
+/*
+ * An honest host posts nothing to a CPU whose APF is off. That is all that honest sequences leave
+ * out: tokens nobody waits for, and tokens twice, are in all of them.
+ */
 static void do_wake(struct model *m, unsigned int cpu, int tk)
 {
+	unsigned long woken = m->seen.woken;
+	int i;
+
+	if (m->honest && !m->w.on[cpu])
+		return;
 	apf_table_wake(&m->w.t, cpu, m->token[tk].value, m->now);
 	m_wake(m, cpu, tk);
+	/* The promise: nobody sleeps for it any more, and who comes for it will not. */
+	for (i = 0; i < WAITERS; i++)
+		MUST(!m->waiter[i].queued || m->waiter[i].token != tk);
+	if (m->honest)
+		MUST(m->seen.woken > woken || m->token[tk].early != NO_EARLY ||
+		     m->token[tk].late == READY);
 }
 
 static void do_settle(struct model *m, unsigned int cpu)
@@ -514,10 +516,10 @@ void model_run(const uint8_t *data, size_t len, struct model_seen *seen)
 
 	if (!m)
 		abort();
-	m->pool_size = len ? 1 + data[0] % 3 : 1;
+	m->honest = len && data[0] & 0x40;
 	/* Time may wrap while things are in the table. */
 	m->now = len && data[0] & 0x80 ? -500UL : 1000;
-	world_init(&m->w, m->pool_size, RESCUE, AGE);
+	world_init(&m->w, RESCUE, AGE);
 	for (i = 0; i < WORLD_CPUS; i++)
 		m->cpu[i].on = true;
 	for (i = 0; i < TOKENS; i++)
@@ -528,6 +530,7 @@ void model_run(const uint8_t *data, size_t len, struct model_seen *seen)
 	for (at = 1; at + 1 < len; at += 2) {
 		one_op(m, data[at], data[at + 1]);
 		m->seen.ops++;
+		m->seen.honest += m->honest;
 		compare(m);
 	}
 	wind_up(m);

@@ -14,7 +14,7 @@
 struct model_seen {
 	unsigned long ops;
 	unsigned long slept, woken, early, taken, exhausted, rescued, late, aged, refused;
-	unsigned long duplicates, broadcasts, capped, stopped, forgotten, overflows;
+	unsigned long duplicates, broadcasts, capped, stopped, forgotten, honest;
 };
 
 void model_run(const uint8_t *data, size_t len, struct model_seen *seen);

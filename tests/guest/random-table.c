@@ -69,7 +69,7 @@ int main(void)
 		SUM(capped);
 		SUM(stopped);
 		SUM(forgotten);
-		SUM(overflows);
+		SUM(honest);
 	}
 	ENOUGH(ops, 500000);
 	ENOUGH(slept, 10000);
@@ -86,6 +86,6 @@ int main(void)
 	ENOUGH(capped, 100);
 	ENOUGH(stopped, 1000);
 	ENOUGH(forgotten, 100);
-	ENOUGH(overflows, 50);
+	ENOUGH(honest, 100000);
 	return 0;
 }

@@ -11,13 +11,13 @@
 
 #include "world.h"
 
-enum { RESCUE = 5000, AGE = 1000, POOL = 2 };
+enum { RESCUE = 5000, AGE = 1000 };
 
 static struct world w;
 
 static int setup(void **state)
 {
-	world_init(&w, POOL, RESCUE, AGE);
+	world_init(&w, RESCUE, AGE);
 	return 0;
 }
 
@@ -37,12 +37,12 @@ static int teardown(void **state)
 	return 0;
 }
 
-static bool wait_on(unsigned int cpu, struct apf_entry *e, u32 token, unsigned long now)
+static bool wait_on(unsigned int cpu, struct apf_entry *e, u32 token, u32 now)
 {
 	return apf_table_wait(&w.t, cpu, e, e, token, now);
 }
 
-static void ready(unsigned int cpu, u32 token, unsigned long now)
+static void ready(unsigned int cpu, u32 token, u32 now)
 {
 	apf_table_wake(&w.t, cpu, token, now);
 }
@@ -251,28 +251,6 @@ static void pool_node_ages_out(void **state)
 	assert_true(w.on[0]);
 }
 
-static void apf_stays_off_until_the_last_node_is_back(void **state)
-{
-	static struct apf_entry e;
-
-	w.refuse = 1;
-	ready(0, 0x3001, 0);
-	ready(0, 0x3002, 0);
-	assert_int_equal(of(0).pool_in_use, 2);
-	assert_false(wait_on(0, &e, 0x3001, 1));
-	world_settle(&w, 1);
-	assert_false(w.on[0]);
-	/* The free node is taken again, though it is not the last one. */
-	ready(0, 0x3003, 2);
-	assert_int_equal(of(0).pool_in_use, 2);
-	assert_int_equal(of(0).pool_exhausted, 0);
-	assert_false(wait_on(0, &e, 0x3002, 3));
-	assert_false(wait_on(0, &e, 0x3003, 3));
-	world_settle(&w, 3);
-	assert_true(w.on[0]);
-	assert_int_equal(of(0).pool_taken, 3);
-}
-
 static void node_back_before_its_owner_looked(void **state)
 {
 	static struct apf_entry e;
@@ -289,74 +267,32 @@ static void node_back_before_its_owner_looked(void **state)
 	assert_true(w.on[0]);
 }
 
-static void exhausted_pool_loses_no_wake(void **state)
+static void second_need_of_the_node_wakes_who_sleeps(void **state)
 {
-	static struct apf_entry e, asleep;
-	unsigned int i;
+	static struct apf_entry e, other;
 
+	/* A host that sends wakes to a CPU whose APF is off; somebody sleeps all the same. */
 	w.refuse = 1;
-	for (i = 0; i < POOL; i++)
-		ready(0, 0x3001 + i, 0);
-	assert_true(wait_on(1, &asleep, 0x6001, 0));
-	ready(0, 0x5001, 0);
-	assert_int_equal(of(0).pool_exhausted, 1);
-	assert_int_equal(of(0).early_wakes, POOL + 1);
-	/*
-	 * No node has it, and yet its fault does not sleep, on any CPU; the next one with the token
-	 * does.
-	 */
-	assert_false(wait_on(1, &e, 0x5001, 1));
-	assert_true(wait_on(1, &e, 0x5001, 2));
-	ready(1, 0x5001, 3);
-	assert_false(apf_entry_queued(&e));
-	assert_true(apf_entry_queued(&asleep));
-	/* One that nobody comes for ages out. */
-	ready(0, 0x5002, 4);
-	apf_table_scan(&w.t, 4 + AGE);
-	assert_true(wait_on(1, &e, 0x5002, 4 + AGE));
-}
-
-static void without_any_room_nobody_sleeps(void **state)
-{
-	u32 last = world_collide(0x1001, APF_LATE_SLOTS), next = world_collide(0x1001, 20);
-	static struct apf_entry e, asleep;
-	unsigned int i;
-
-	w.refuse = 1;
-	for (i = 0; i < POOL; i++)
-		ready(0, 0x3001 + i, 0);
-	assert_true(wait_on(1, &asleep, next, 0));
-	/* The bucket is full of wakes without a node, and one more comes. */
-	for (i = 0; i <= APF_LATE_SLOTS; i++)
-		ready(0, world_collide(0x1001, i), 1);
-	assert_int_equal(of(0).pool_exhausted, APF_LATE_SLOTS + 1);
-	/* Neither it nor its neighbours sleep until that has aged, however often they come. */
-	assert_false(wait_on(1, &e, last, 2));
-	assert_false(wait_on(2, &e, last, AGE));
-	assert_false(wait_on(2, &e, world_collide(0x1001, 10), AGE));
-	assert_int_equal(of(2).refused, 2);
-	/* One who slept before does, and other buckets are not affected. */
-	ready(1, next, 3);
-	assert_false(apf_entry_queued(&asleep));
-	assert_true(wait_on(1, &asleep, 0x2001, 4));
-	apf_table_scan(&w.t, AGE);
-	assert_false(wait_on(1, &e, last, AGE));
-	apf_table_scan(&w.t, AGE + 1);
-	assert_true(wait_on(1, &e, last, AGE + 1));
-}
-
-static void exhaustion_wakes_who_sleeps_here(void **state)
-{
-	static struct apf_entry e;
-
-	/* Out of nodes while APF is on: the host sent wakes for nothing, and memory is short. */
-	w.refuse = 1;
-	w.cpu[0].pool_size = 0;
+	ready(0, 0x2001, 0);
+	w.cpu[0].blocked = 0;
 	assert_true(wait_on(0, &e, 0x1001, 0));
-	ready(0, 0x2001, 1);
+	w.cpu[0].blocked = 1;
+	assert_true(wait_on(1, &other, 0x1002, 0));
+	ready(0, 0x3001, 1);
 	assert_int_equal(of(0).pool_exhausted, 1);
-	assert_false(apf_entry_queued(&e));
+	assert_int_equal(of(0).early_wakes, 2);
 	assert_int_equal(of(0).broadcasts, 1);
+	assert_false(apf_entry_queued(&e));
+	/* The other CPU's sleeper has nothing to do with that, and the first wake is kept. */
+	assert_true(apf_entry_queued(&other));
+	assert_false(wait_on(1, &e, 0x2001, 2));
+	assert_int_equal(of(0).pool_in_use, 0);
+	world_settle(&w, 3);
+	assert_true(w.on[0]);
+	/* The wake that nobody was owed is not: the rescue is for its fault. */
+	assert_true(wait_on(0, &e, 0x3001, 4));
+	apf_table_scan(&w.t, 4 + RESCUE);
+	assert_false(apf_entry_queued(&e));
 }
 
 static void host_cannot_make_us_allocate_without_end(void **state)
@@ -366,8 +302,8 @@ static void host_cannot_make_us_allocate_without_end(void **state)
 	for (i = 0; i < 10 * APF_EARLY_MAX; i++)
 		ready(0, (i + 1) << 12, 0);
 	assert_int_equal(w.nodes, APF_EARLY_MAX);
-	assert_int_equal(of(0).pool_in_use, POOL);
-	assert_int_equal(of(0).pool_exhausted, 9 * APF_EARLY_MAX - POOL);
+	assert_int_equal(of(0).pool_in_use, 1);
+	assert_int_equal(of(0).pool_exhausted, 9 * APF_EARLY_MAX - 1);
 	assert_false(w.on[0]);
 	/* Another CPU is not affected. */
 	ready(1, 0x7777, 0);
@@ -452,13 +388,13 @@ static void late_tokens_are_bounded_and_ready_ones_stay(void **state)
 
 	for (i = 0; i < APF_LATE_SLOTS + 3; i++)
 		token[i] = world_collide(0x1001, i);
-	/* All slots due, the first one the oldest but one, the third the oldest. */
+	/* All slots due, the third one the oldest. */
 	for (i = 0; i < APF_LATE_SLOTS; i++) {
 		assert_true(wait_on(0, &e[i], token[i], 0));
 		apf_table_broadcast(&w.t, 0, i == 2 ? 1 : 2 + i);
 	}
 	/* One too many: the oldest is forgotten, and its wake is an early one again. */
-	assert_true(wait_on(0, &e[8], token[8], 20));
+	assert_true(wait_on(0, &e[i], token[i], 20));
 	apf_table_broadcast(&w.t, 0, 20);
 	ready(0, token[2], 21);
 	assert_int_equal(of(0).early_wakes, 1);
@@ -469,12 +405,12 @@ static void late_tokens_are_bounded_and_ready_ones_stay(void **state)
 			ready(0, token[i], 22);
 	assert_int_equal(of(0).late, APF_LATE_SLOTS);
 	/* No slot is given up for one that is only due: that would lose a wake. */
-	assert_true(wait_on(0, &e[9], token[9], 23));
+	assert_true(wait_on(0, &e[APF_LATE_SLOTS + 1], token[APF_LATE_SLOTS + 1], 23));
 	apf_table_broadcast(&w.t, 0, 23);
 	for (i = 0; i <= APF_LATE_SLOTS; i++)
 		if (i != 2)
 			assert_false(wait_on(0, &e[i], token[i], 24));
-	ready(0, token[9], 25);
+	ready(0, token[APF_LATE_SLOTS + 1], 25);
 	assert_int_equal(of(0).early_wakes, 2);
 }
 
@@ -515,7 +451,7 @@ static void rescue_can_be_off(void **state)
 
 static void time_may_wrap(void **state)
 {
-	unsigned long start = -10UL;
+	u32 start = -10U;
 	static struct apf_entry e;
 
 	assert_true(wait_on(0, &e, 0x1001, start));
@@ -625,22 +561,6 @@ static void purge_says_who_is_left(void **state)
 	assert_int_equal(apf_table_purge(&w.t), 0);
 }
 
-static void full_pool_of_64(void **state)
-{
-	unsigned int i;
-
-	world_init(&w, APF_POOL_MAX, RESCUE, AGE);
-	w.refuse = 1;
-	for (i = 0; i < APF_POOL_MAX; i++)
-		ready(0, (i + 1) << 12, 0);
-	assert_int_equal(of(0).pool_in_use, APF_POOL_MAX);
-	assert_int_equal(of(0).pool_exhausted, 0);
-	ready(0, 0xffff000, 0);
-	assert_int_equal(of(0).pool_exhausted, 1);
-	apf_table_scan(&w.t, AGE);
-	assert_int_equal(of(0).pool_in_use, 0);
-}
-
 /* A fault that comes between the wake's look and its entry: ops->alloc is where that can happen. */
 static struct apf_entry between;
 static const struct apf_table_ops *real_ops;
@@ -677,12 +597,13 @@ static void fault_between_look_and_entry(void **state)
 		assert_int_equal(of(1).wakes, refuse + 1);
 	}
 	/* The same without any node at all. */
-	w.cpu[0].pool_size = 0;
+	w.cpu[0].in_use = 1;
 	w.t.ops = &ops;
 	ready(0, 0x1001, 0);
 	w.t.ops = real_ops;
 	assert_false(apf_entry_queued(&between));
 	assert_int_equal(of(0).pool_exhausted, 0);
+	w.cpu[0].in_use = 0;
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -700,11 +621,8 @@ int main(void)
 		T(broadcast_wakes_its_cpu_only),
 		T(pool_is_taken_when_memory_is_refused),
 		T(pool_node_ages_out),
-		T(apf_stays_off_until_the_last_node_is_back),
 		T(node_back_before_its_owner_looked),
-		T(exhausted_pool_loses_no_wake),
-		T(without_any_room_nobody_sleeps),
-		T(exhaustion_wakes_who_sleeps_here),
+		T(second_need_of_the_node_wakes_who_sleeps),
 		T(host_cannot_make_us_allocate_without_end),
 		T(rescue_and_late_wake),
 		T(late_token_ages_out),
@@ -720,7 +638,6 @@ int main(void)
 		T(start_sees_to_what_others_did),
 		T(hash_collisions),
 		T(purge_says_who_is_left),
-		T(full_pool_of_64),
 		T(fault_between_look_and_entry),
 	};
 

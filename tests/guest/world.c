@@ -54,27 +54,25 @@ static const struct apf_table_ops world_ops = {
 	.kick = world_kicked,
 };
 
-void world_init(struct world *w, unsigned int pool_size, unsigned long rescue, unsigned long age)
+void world_init(struct world *w, u32 rescue, u32 age)
 {
 	unsigned int i;
 
 	memset(w, 0, sizeof(*w));
 	for (i = 0; i < WORLD_CPUS; i++) {
-		w->cpu[i].pool = w->pool[i];
-		w->cpu[i].pool_size = pool_size;
 		w->cpus[i] = &w->cpu[i];
 		w->on[i] = 1;
 	}
 	apf_table_init(&w->t, &world_ops, w->cpus, WORLD_CPUS + 1, rescue, age);
 }
 
-void world_kick(struct world *w, unsigned int cpu, unsigned long now)
+void world_kick(struct world *w, unsigned int cpu, u32 now)
 {
 	if (__atomic_exchange_n(&w->kicked[cpu], 0, __ATOMIC_SEQ_CST))
 		apf_table_sync(&w->t, cpu, false, now);
 }
 
-void world_settle(struct world *w, unsigned long now)
+void world_settle(struct world *w, u32 now)
 {
 	unsigned int cpu;
 

@@ -14,7 +14,6 @@ enum { WORLD_CPUS = 4 };
  * @t: the table under test
  * @cpu: its CPUs
  * @cpus: the same for @t; one more that cannot exist
- * @pool: emergency nodes
  * @refuse: ops->alloc returns NULL
  * @nodes: allocated and not freed
  * @on: APF per CPU as ops->enable left it
@@ -25,7 +24,6 @@ struct world {
 	struct apf_table t;
 	struct apf_cpu cpu[WORLD_CPUS];
 	struct apf_cpu *cpus[WORLD_CPUS + 1];
-	struct apf_entry pool[WORLD_CPUS][APF_POOL_MAX];
 	int refuse;
 	int nodes;
 	int on[WORLD_CPUS];
@@ -33,10 +31,10 @@ struct world {
 	void (*wake)(struct world *w, void *task);
 };
 
-void world_init(struct world *w, unsigned int pool_size, unsigned long rescue, unsigned long age);
+void world_init(struct world *w, u32 rescue, u32 age);
 /* Deliver the kick of one CPU, as its interrupt would; of all of them. */
-void world_kick(struct world *w, unsigned int cpu, unsigned long now);
-void world_settle(struct world *w, unsigned long now);
+void world_kick(struct world *w, unsigned int cpu, u32 now);
+void world_settle(struct world *w, u32 now);
 /* The n-th token after @token that shares its bucket. */
 u32 world_collide(u32 token, unsigned int n);
 
