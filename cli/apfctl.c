@@ -16,14 +16,14 @@ static int run(int argc, char **argv)
 
 	term_init(&ctl.term);
 	status = args_parse(argc, argv, &ctl, &done);
-	if (status == APFCTL_OK && !done)
+	if (status == STATUS_OK && !done)
 		status = ctl.verb->run(&ctl);
-	polkit_agent_stop(&ctl);
-	sd_bus_flush_close_unref(ctl.bus);
+	polkit_agent_stop(&ctl.client);
+	sd_bus_flush_close_unref(ctl.client.bus);
 
-	/* A full disk must not look like success. */
-	if (fflush(stdout) != 0 && status == APFCTL_OK)
-		status = apfctl_fail(APFCTL_FAILED, "cannot write: %m");
+	/* A write error, a full disk for example, must not end with status 0. */
+	if (fflush(stdout) != 0 && status == STATUS_OK)
+		status = status_fail(STATUS_FAILED, "cannot write: %m");
 	return status;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What all parts of apfctl share: the options given, the terminal, the bus.
+ * State shared by all parts of apfctl: the options given, the terminal, the bus.
  */
 #ifndef APFCTL_H
 #define APFCTL_H
@@ -8,80 +8,68 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <systemd/sd-bus.h>
-
+#include "client.h"
 #include "term.h"
 #include "vcpu-list.h"
 
 struct verb;
 
-/*
- * Exit status; a promise to scripts. Functions said to return "an exit status"
- * return one of these and have called apfctl_fail() unless it is APFCTL_OK. The texts
- * are in exit_statuses[].
- */
-enum apfctl_exit {
-	APFCTL_OK,
-	APFCTL_FAILED,
-	APFCTL_USAGE,
-	APFCTL_NO_SUCH_VM,
-	APFCTL_NOT_ALLOWED,
-	APFCTL_MISSING,
-	_APFCTL_EXIT_MAX,
-};
-
 /**
  * struct apfctl - one run of the program
- * @verb: what is to be done
- * @args: its arguments, as many as the verb's table row says
- * @n_args: how many
+ * @verb: the verb to run
+ * @args: arguments of the verb, as many as the verb's table row says
+ * @n_args: number of @args
  * @json: --json was given
- * @ask_password: polkit may ask the user; false after --no-ask-password
- * @host: where apfd is, as ssh names it; NULL for here
  * @persistent: --persistent was given
+ * @stored: --stored was given
  * @vcpus: union of all --vcpu; empty means the whole VM
  * @interval_usec: --interval
- * @count: --count, 0 for no end
+ * @count: --count, 0 for no limit
+ * @all: --all was given
+ * @states: --state: a bit for each element of state_names; 0 for every state
+ * @sort: --sort, NULL if not given
+ * @no_legend: --no-legend was given
+ * @csv: --csv was given
+ * @events: --event: a bit for each element of event_names; 0 if not given
  * @term: standard output
- * @bus: the system bus, NULL before bus_open()
- * @agent_pid: pkttyagent started by us, 0 if none
+ * @client: connection to apfd; has --host and --no-ask-password
  */
 struct apfctl {
 	const struct verb *verb;
 	char **args;
 	size_t n_args;
 	bool json;
-	bool ask_password;
-	const char *host;
 	bool persistent;
+	bool stored;
 	struct vcpu_list vcpus;
 	uint64_t interval_usec;
 	uint64_t count;
+	bool all;
+	uint64_t states;
+	const char *sort;
+	bool no_legend;
+	bool csv;
+	uint64_t events;
 	struct term term;
-	sd_bus *bus;
-	pid_t agent_pid;
+	struct client client;
 };
 
-/**
- * apfctl_fail() - notes why the program does not go on; the last note counts
- *
- * Said by apfctl_fail_report() at the very end, when the terminal is as it was.
- *
- * @status: exit status to end with
- * Return: @status, so that a caller can return apfctl_fail(...).
+/* All later messages on standard error begin with @host; NULL for none. */
+void apfctl_set_fail_host(const char *host);
+
+/*
+ * Writes the error message of status_fail(), if there is one, to standard error, and removes it.
+ * For a failure after which the program continues, for example with the next VM.
  */
-int apfctl_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void apfctl_fail_print(void);
 
-/* Everything said from now on names @host; NULL for none. */
-void apfctl_fail_at(const char *host);
-
-/* Takes the note away, to be freed; NULL if there is none. */
-char *apfctl_fail_take(void);
-
-/* Writes the note, if there is one, to standard error. */
+/* The same when the program ends. */
 void apfctl_fail_report(void);
 
-/* Says something beside what was asked for, at once, on standard error. */
+/* The worse of two exit statuses, which is the higher number. */
+int apfctl_worst(int a, int b);
+
+/* Writes a remark to standard error at once. */
 void apfctl_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -3,52 +3,43 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "apfctl.h"
 #include "apf/cleanup.h"
+#include "apfctl.h"
 #include "format.h"
 
-/* One for the process, like the standard error it is meant for. */
-static char *note;
-static char *place;
+/* The --host that messages begin with; NULL for none. */
+static char *remote_host;
 
-int apfctl_fail(int status, const char *format, ...)
+void apfctl_set_fail_host(const char *host)
 {
-	char *text = NULL;
-	va_list args;
-
-	va_start(args, format);
-	if (vasprintf(&text, format, args) < 0)
-		text = NULL;
-	va_end(args);
-	free(note);
-	note = text;
-	return status;
-}
-
-void apfctl_fail_at(const char *host)
-{
-	free(place);
-	place = host ? text_printable(host) : NULL;
-}
-
-char *apfctl_fail_take(void)
-{
-	return TAKE_PTR(note);
+	free(remote_host);
+	remote_host = host ? text_printable(host) : NULL;
 }
 
 static void begin_line(void)
 {
-	fprintf(stderr, "apfctl: %s%s", place ?: "", place ? ": " : "");
+	fprintf(stderr, "apfctl: %s%s", remote_host ?: "", remote_host ? ": " : "");
+}
+
+void apfctl_fail_print(void)
+{
+	_cleanup_free_ char *message = status_take_message();
+
+	if (message) {
+		begin_line();
+		fprintf(stderr, "%s\n", message);
+	}
 }
 
 void apfctl_fail_report(void)
 {
-	if (note) {
-		begin_line();
-		fprintf(stderr, "%s\n", note);
-	}
-	free(TAKE_PTR(note));
-	free(TAKE_PTR(place));
+	apfctl_fail_print();
+	free(TAKE_PTR(remote_host));
+}
+
+int apfctl_worst(int a, int b)
+{
+	return a > b ? a : b;
 }
 
 void apfctl_note(const char *format, ...)

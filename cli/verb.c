@@ -1,109 +1,155 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "verb.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "apf/cleanup.h"
+#include "format.h"
+#include "names.h"
 #include "suggest.h"
+
+/* Arguments of most verbs. */
+#define VM_SOME                              \
+	{                                    \
+		"VM", COMPLETE_VM, ARG_SOME, \
+	}
+#define VM_ANY                              \
+	{                                   \
+		"VM", COMPLETE_VM, ARG_ANY, \
+	}
+#define CHANGE_OPTIONS \
+	(OPTION_BIT(OPTION_ALL) | OPTION_BIT(OPTION_VCPU) | OPTION_BIT(OPTION_PERSISTENT))
+
+#define ABOUT_CHANGE(mode)                                                                   \
+	"The same as 'set VM... " mode "'. Without --vcpu, the mode is set for the whole\n"  \
+	"VM, including vCPUs that are added later. --persistent: also for later starts of\n" \
+	"the VM. This ends automatic control; 'apfctl auto VM' starts it again."
 
 const struct verb verbs[] = {
 	{ "list",
-	  {},
-	  OPTION_BIT(OPTION_JSON),
+	  { VM_ANY },
+	  OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_STORED) | OPTION_BIT(OPTION_ALL) |
+		  OPTION_BIT(OPTION_STATE) | OPTION_BIT(OPTION_SORT) |
+		  OPTION_BIT(OPTION_NO_LEGEND),
 	  verb_list,
 	  "Show all VMs",
-	  "One line for each VM, ordered by name." },
+	  "One line for each VM, ordered by name. Like every VM in a command, a VM is a name,\n"
+	  "a UUID, an id, or a pattern of names, e.g. 'web-*'. --stored: instead, the settings\n"
+	  "that apfd has stored for VMs that libvirt does not know, also for those that do not\n"
+	  "run." },
 	{ "status",
-	  { { "VM", COMPLETE_VM } },
-	  OPTION_BIT(OPTION_JSON),
+	  { VM_ANY },
+	  OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_ALL),
 	  verb_status,
-	  "Show one VM and its vCPUs, with counters and latencies",
-	  "VM is a name, a UUID or libvirt's id of the running domain." },
+	  "Show the host, or VMs with their vCPUs, counters and latencies",
+	  "Without a VM, shows the host. VM is a name, a UUID, an id, or a pattern of names.\n"
+	  "An id is libvirt's number of the running domain, Proxmox's number, the UID of a pod,\n"
+	  "or Firecracker's --id." },
 	{ "enable",
-	  { { "VM", COMPLETE_VM } },
-	  OPTION_BIT(OPTION_VCPU) | OPTION_BIT(OPTION_PERSISTENT),
+	  { VM_SOME },
+	  CHANGE_OPTIONS,
 	  verb_enable,
 	  "Switch asynchronous page faults on",
-	  "The same as 'set VM on'. Without --vcpu the whole VM is meant, vCPUs added\n"
-	  "later included. --persistent keeps it when the VM is started again." },
+	  ABOUT_CHANGE("on") },
 	{ "disable",
-	  { { "VM", COMPLETE_VM } },
-	  OPTION_BIT(OPTION_VCPU) | OPTION_BIT(OPTION_PERSISTENT),
+	  { VM_SOME },
+	  CHANGE_OPTIONS,
 	  verb_disable,
 	  "Switch asynchronous page faults off",
-	  "The same as 'set VM off'. Without --vcpu the whole VM is meant, vCPUs added\n"
-	  "later included. --persistent keeps it when the VM is started again." },
+	  ABOUT_CHANGE("off") },
+	{ "on",
+	  { VM_SOME },
+	  CHANGE_OPTIONS,
+	  verb_enable,
+	  "The same as enable",
+	  ABOUT_CHANGE("on") },
+	{ "off",
+	  { VM_SOME },
+	  CHANGE_OPTIONS,
+	  verb_disable,
+	  "The same as disable",
+	  ABOUT_CHANGE("off") },
 	{ "auto",
-	  { { "VM", COMPLETE_VM } },
-	  OPTION_BIT(OPTION_VCPU) | OPTION_BIT(OPTION_PERSISTENT),
+	  { VM_SOME },
+	  CHANGE_OPTIONS,
 	  verb_auto,
-	  "Leave it to apfd's policy",
-	  "The same as 'set VM auto': apfd switches by what it sees; 'why VM' tells its\n"
-	  "reasons. --persistent keeps it when the VM is started again." },
+	  "Let apfd's policy switch asynchronous page faults",
+	  "The same as 'set VM... auto': apfd decides from its measurements; 'why VM' shows\n"
+	  "the reasons. --persistent: also for later starts of the VM." },
 	{ "set",
-	  { { "VM", COMPLETE_VM }, { "MODE", COMPLETE_MODE } },
-	  OPTION_BIT(OPTION_VCPU) | OPTION_BIT(OPTION_PERSISTENT),
+	  { VM_SOME, { "MODE", COMPLETE_MODE } },
+	  CHANGE_OPTIONS,
 	  verb_set,
-	  "Set the mode of a VM or of some of its vCPUs",
+	  "Set the mode of VMs or of some of their vCPUs",
 	  "MODE is one of\n"
-	  "  auto     what apfd's policy finds best, see 'apfctl why VM'\n"
-	  "  on       asynchronous whenever KVM can: it tells the guest or halts the vCPU\n"
-	  "  pv       asynchronous only while the guest can be told\n"
+	  "  auto     the state that apfd's policy decides, see 'apfctl why VM'\n"
+	  "  on       asynchronous whenever KVM can notify the guest or halt the vCPU\n"
+	  "  pv       asynchronous only while KVM can notify the guest\n"
 	  "  off      every swap-in stops the vCPU\n"
-	  "  default  what the configuration, or for vCPUs the VM, says\n"
-	  "All given vCPUs are changed or none. --persistent keeps it when the VM is\n"
-	  "started again." },
+	  "  default  the mode of the configuration; for vCPUs, the mode of the VM\n"
+	  "Either all given vCPUs of a VM are changed or none. --persistent: also for later\n"
+	  "starts of the VM. Each mode but auto ends automatic control." },
 	{ "why",
-	  { { "VM", COMPLETE_VM } },
-	  OPTION_BIT(OPTION_JSON),
+	  { VM_SOME },
+	  OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_ALL),
 	  verb_why,
-	  "Show what the policy wants of a VM, and why",
-	  "For each vCPU the state wanted, since when, the rule, the reason and the figures\n"
-	  "it looked at; below, the last decisions." },
+	  "Show what the policy decides for VMs, and why",
+	  "For each vCPU: the wanted state and since when, the rule, the reason and the\n"
+	  "figures it is based on; then the last decisions." },
 	{ "top",
-	  {},
-	  OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_INTERVAL) | OPTION_BIT(OPTION_COUNT),
+	  { VM_ANY },
+	  OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_INTERVAL) | OPTION_BIT(OPTION_COUNT) |
+		  OPTION_BIT(OPTION_ALL) | OPTION_BIT(OPTION_SORT) | OPTION_BIT(OPTION_CSV),
 	  verb_top,
-	  "Watch all VMs, the most stalled first",
-	  "On a terminal it takes the whole screen and listens to keys ('?' shows them);\n"
-	  "otherwise, and with --count, one table, or with --json one line, is printed for\n"
-	  "each interval. Ends with Ctrl-C." },
+	  "Watch VMs, the most stalled first",
+	  "On a terminal, uses the whole screen and reads keys ('?' shows them). Otherwise,\n"
+	  "and with --count, prints one table for each interval; with --json, one line for\n"
+	  "each interval; with --csv, one line for each VM. Ends with Ctrl-C." },
 	{ "monitor",
-	  { { "VM", COMPLETE_VM, true } },
-	  OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_COUNT),
+	  { VM_ANY },
+	  OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_COUNT) | OPTION_BIT(OPTION_ALL) |
+		  OPTION_BIT(OPTION_EVENT),
 	  verb_monitor,
-	  "Print events of the VMs as they come",
-	  "One line for each decision, change of a gate, alarm of a guest, VM that comes or\n"
-	  "goes, and change of apfd, apf_host or libvirt. With VMs given, of VMs only those\n"
-	  "are shown. Goes on when apfd is restarted; ends with Ctrl-C." },
+	  "Print events of the VMs when they happen",
+	  "One line for each automatic or other change of a gate, alarm of a guest, start or\n"
+	  "end of a VM, and change of apfd, apf_host or libvirt. If VMs are given, events of\n"
+	  "other VMs are not shown. Continues when apfd is restarted; ends with Ctrl-C." },
 	{ "metrics",
 	  {},
 	  0,
 	  verb_metrics,
 	  "Print all figures as OpenMetrics text",
-	  "For scripts, and for whoever has no apf-exporter(8) running, which serves the\n"
-	  "same over HTTP." },
+	  "For scripts, and for hosts without apf-exporter(8), which serves the same text\n"
+	  "over HTTP." },
 	{ "reload",
 	  {},
 	  0,
 	  verb_reload,
 	  "Let apfd read its configuration again",
-	  "If it is wrong, says where, and the last good one still holds." },
+	  "If the configuration is wrong, prints where; the last good configuration stays in\n"
+	  "effect." },
 	{ "doctor",
-	  { { "VM", COMPLETE_VM, true } },
-	  OPTION_BIT(OPTION_JSON),
+	  { VM_ANY },
+	  OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_ALL),
 	  verb_doctor,
 	  "Find out why APF does or does not work here, and what to do",
-	  "Checks the host and the VMs given, or all. Lines of a remedy that are indented\n"
-	  "are to be typed or put in as they are. Ends with status 1 if a check failed; of a\n"
-	  "host without apfd, the host alone is checked." },
+	  "Checks the host and the given VMs, or all VMs. Copy the indented lines of a remedy\n"
+	  "as they are. Ends with status 1 if a check failed. If apfd is not running, only the\n"
+	  "host is checked." },
 	{ "policy-replay",
 	  { { "FILE", COMPLETE_NOTHING } },
 	  OPTION_BIT(OPTION_JSON),
 	  verb_policy_replay,
-	  "Show what the policy makes of recorded figures",
-	  "FILE has a JSON object a line, see apfctl(1); '-' is standard input. Neither apfd\n"
-	  "nor a VM is needed." },
+	  "Show what the policy decides from recorded figures",
+	  "FILE has one JSON object on each line, see apfctl(1); '-' is standard input. This\n"
+	  "needs neither apfd nor a VM." },
+	{ "help",
+	  { { "VERB", COMPLETE_VERB, ARG_OPTIONAL } },
+	  0,
+	  verb_help,
+	  "Show the help of the program or a verb",
+	  "The same as 'apfctl --help' and 'apfctl VERB --help'." },
 	{ "__tables", {}, 0, verb_complete_tables, NULL, NULL },
 	{ "__vms", {}, 0, verb_complete_vms, NULL, NULL },
 };
@@ -112,30 +158,44 @@ const size_t n_verbs = ELEMENTSOF(verbs);
 
 const struct option_row options[_OPTION_MAX] = {
 	[OPTION_HELP] = { "help", 'h', NULL, true, "Show this help" },
-	[OPTION_VERSION] = { "version", 0, NULL, true, "Show the version" },
+	[OPTION_VERSION] = { "version", 0, NULL, true, "Show the versions of apfctl, apfd and apf_host" },
 	[OPTION_NO_ASK_PASSWORD] = { "no-ask-password", 0, NULL, true,
 				     "Do not let polkit ask for a password" },
 	[OPTION_HOST] = { "host", 'H', "HOST", true,
-			  "Talk to apfd on HOST or USER@HOST, through ssh" },
-	[OPTION_JSON] = { "json", 0, NULL, false, "Print JSON, numbers unrounded" },
+			  "Connect to apfd on HOST or USER@HOST, through ssh" },
+	[OPTION_JSON] = { "json", 0, NULL, false, "Print JSON, numbers not rounded" },
 	[OPTION_VCPU] = { "vcpu", 0, "LIST", false, "Only these vCPUs, e.g. 0,2-3" },
-	[OPTION_PERSISTENT] = { "persistent", 0, NULL, false, "Also when the VM is started again" },
+	[OPTION_PERSISTENT] = { "persistent", 0, NULL, false, "Also for later starts of the VM" },
+	[OPTION_STORED] = { "stored", 0, NULL, false, "Show the settings that apfd has stored" },
 	[OPTION_INTERVAL] = { "interval", 0, "SEC", false,
-			      "Seconds between two looks, 0.1 to 3600 (default 1)" },
-	[OPTION_COUNT] = { "count", 0, "N", false, "End after N looks or events" },
+			      "Seconds between two updates, 0.1 to 3600 (default 1)" },
+	[OPTION_COUNT] = { "count", 0, "N", false, "End after N updates or events" },
+	[OPTION_ALL] = { "all", 0, NULL, false, "All VMs, instead of naming them" },
+	[OPTION_STATE] = { "state", 0, "LIST", false, "Only VMs in these states, e.g. on,mixed" },
+	[OPTION_SORT] = { "sort", 0, "COLUMN", false,
+			  "Order by this column; '-' before it reverses" },
+	[OPTION_NO_LEGEND] = { "no-legend", 0, NULL, false, "No line of headers and no remarks" },
+	[OPTION_CSV] = { "csv", 0, NULL, false,
+			 "Print comma-separated values, one line for each VM" },
+	[OPTION_EVENT] = { "event", 0, "LIST", false,
+			   "Only these events, e.g. gate-changed,vm-added" },
 };
 
-const char *const exit_statuses[_APFCTL_EXIT_MAX] = {
-	[APFCTL_OK] = "done",
-	[APFCTL_FAILED] = "failed",
-	[APFCTL_USAGE] = "wrong usage",
-	[APFCTL_NO_SUCH_VM] = "no such VM",
-	[APFCTL_NOT_ALLOWED] = "not allowed",
-	[APFCTL_MISSING] = "apfd or apf_host is missing",
+const char *const exit_statuses[_STATUS_MAX] = {
+	[STATUS_OK] = "done",
+	[STATUS_FAILED] = "failed",
+	[STATUS_USAGE] = "wrong usage",
+	[STATUS_NO_SUCH_VM] = "no such VM",
+	[STATUS_NOT_ALLOWED] = "not allowed",
+	[STATUS_MISSING] = "apfd or apf_host is missing",
+	[STATUS_NOT_CHECKED] = "doctor could not make its checks",
 };
 
-const char *const mode_names[] = { "auto", "on", "pv", "off", "default" };
+const char *const mode_names[] = { NAME_AUTO, NAME_ON, NAME_PV, NAME_OFF, NAME_DEFAULT };
 const size_t n_mode_names = ELEMENTSOF(mode_names);
+
+const char *const state_names[] = { NAME_ON, NAME_PV, NAME_OFF, NAME_MIXED, NAME_UNKNOWN };
+const size_t n_state_names = ELEMENTSOF(state_names);
 
 const struct verb *verb_find(const char *name)
 {
@@ -145,20 +205,32 @@ const struct verb *verb_find(const char *name)
 	return NULL;
 }
 
-size_t verb_count_args(const struct verb *verb, bool *ret_any)
+size_t verb_count_args(const struct verb *verb, bool all, size_t *ret_max)
 {
 	size_t n = 0;
 
-	while (verb->args[n].name && !verb->args[n].any)
-		n++;
-	*ret_any = verb->args[n].name;
+	*ret_max = 0;
+	for (const struct verb_arg *arg = verb->args; arg->name; arg++) {
+		n += arg->count == ARG_ONE || (arg->count == ARG_SOME && !all);
+		if (arg->count == ARG_ANY || arg->count == ARG_SOME)
+			*ret_max = SIZE_MAX;
+		else if (*ret_max != SIZE_MAX)
+			(*ret_max)++;
+	}
 	return n;
 }
 
 static void print_args(FILE *file, const struct verb *verb)
 {
+	static const char *const forms[][2] = {
+		[ARG_ONE] = { " ", "" },
+		[ARG_OPTIONAL] = { " [", "]" },
+		[ARG_ANY] = { " [", "...]" },
+		[ARG_SOME] = { " ", "..." },
+	};
+
 	for (const struct verb_arg *arg = verb->args; arg->name; arg++)
-		fprintf(file, arg->any ? " [%s...]" : " %s", arg->name);
+		fprintf(file, "%s%s%s", forms[arg->count][0], arg->name, forms[arg->count][1]);
 }
 
 char *verb_synopsis(const struct verb *verb)
@@ -206,7 +278,7 @@ void help_print(FILE *file, const struct verb *verb)
 		_cleanup_free_ char *synopsis = verb_synopsis(verb);
 
 		fprintf(file, "Usage: apfctl %s\n\n%s.\n", synopsis ?: verb->name,
-			verb->help ?: "For the shell's completion");
+			verb->help ?: "For shell completion");
 		if (verb->about)
 			fprintf(file, "%s\n", verb->about);
 		help_print_options(file, verb);
@@ -234,9 +306,28 @@ void help_print(FILE *file, const struct verb *verb)
 	}
 	help_print_options(file, NULL);
 	fputs("\nExit status:\n", file);
-	for (unsigned int i = 0; i < _APFCTL_EXIT_MAX; i++)
+	for (unsigned int i = 0; i < _STATUS_MAX; i++)
 		fprintf(file, "  %u  %s\n", i, exit_statuses[i]);
-	fputs("\n'apfctl VERB --help' tells more of a verb; see also apfctl(1).\n", file);
+	fputs("\n'apfctl VERB --help' shows the help of a verb; see also apfctl(1).\n", file);
+}
+
+int verb_help(struct apfctl *ctl)
+{
+	_cleanup_free_ char *printable = NULL, *near = NULL;
+	const struct verb *verb = NULL;
+
+	if (ctl->n_args > 0) {
+		verb = verb_find(ctl->args[0]);
+		if (!verb) {
+			printable = text_printable(ctl->args[0]);
+			near = near_verbs(ctl->args[0]);
+			return status_fail(STATUS_USAGE,
+					   "help: unknown verb '%s'%s; see apfctl help",
+					   printable ?: "", near ?: "");
+		}
+	}
+	help_print(stdout, verb);
+	return STATUS_OK;
 }
 
 char *near_verbs(const char *word)

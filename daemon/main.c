@@ -8,16 +8,19 @@
 #include "log.h"
 #include "manager.h"
 
-#define DEFAULT_URI	"qemu:///system"
-#define DEFAULT_PID_DIR "/run/libvirt/qemu"
+#define DEFAULT_URI	  "qemu:///system"
+#define DEFAULT_PID_DIR	  "/run/libvirt/qemu"
+#define DEFAULT_STATE_DIR "/var/lib/apfd"
 
 static struct manager_options arg_options = {
 	.uri = DEFAULT_URI,
 	.pid_dir = DEFAULT_PID_DIR,
 	.proc_root = "/proc",
+	.run_root = "/run",
+	.pods_dir = "/var/log/pods",
 	.conf = { .root = "" },
 	.sys_root = "/sys",
-	.cgroup_root = "/sys/fs/cgroup",
+	.host_root = "",
 };
 static bool arg_check;
 
@@ -27,20 +30,25 @@ static void help(void)
 	       "Overcommit manager for KVM hosts: shows and controls asynchronous page faults.\n"
 	       "\n"
 	       "  -c, --connect=URI   libvirt connection (default: " DEFAULT_URI ")\n"
-	       "      --pid-dir=DIR   where libvirt leaves NAME.pid (default: " DEFAULT_PID_DIR
+	       "      --pid-dir=DIR   where libvirt writes NAME.pid (default: " DEFAULT_PID_DIR
 	       ")\n"
 	       "      --proc-dir=DIR, --sys-dir=DIR, --cgroup-dir=DIR\n"
 	       "                      instead of /proc, /sys and /sys/fs/cgroup, for tests\n"
-	       "      --config=FILE   read FILE, and nothing else\n"
+	       "      --run-dir=DIR, --pods-dir=DIR\n"
+	       "                      instead of /run and /var/log/pods, for tests\n"
+	       "      --state-dir=DIR where to store settings (default: " DEFAULT_STATE_DIR ")\n"
+	       "      --host-dir=DIR  below which /lib/modules, /boot, /var/lib and /var/log are\n"
+	       "                      read, for tests\n"
+	       "      --config=FILE   read only FILE\n"
 	       "      --config-root=DIR\n"
-	       "                      look for the configuration below DIR\n"
-	       "      --check-config  say what is wrong with the configuration, and exit\n"
-	       "      --debug         log more, whatever the configuration says\n"
+	       "                      search for the configuration below DIR\n"
+	       "      --check-config  print errors in the configuration and exit\n"
+	       "      --debug         log more, regardless of the configuration\n"
 	       "  -h, --help          print this text and exit\n"
 	       "      --version       print the version and exit\n");
 }
 
-/* Returns 1 to go on, 0 if all is done, -EINVAL if the options are wrong. */
+/* Returns 1 to run the daemon, 0 to exit successfully, -EINVAL if the options are wrong. */
 static int parse_arguments(int argc, char *argv[])
 {
 	enum {
@@ -48,6 +56,10 @@ static int parse_arguments(int argc, char *argv[])
 		ARG_PROC_DIR,
 		ARG_SYS_DIR,
 		ARG_CGROUP_DIR,
+		ARG_RUN_DIR,
+		ARG_STATE_DIR,
+		ARG_PODS_DIR,
+		ARG_HOST_DIR,
 		ARG_CONFIG,
 		ARG_CONFIG_ROOT,
 		ARG_CHECK_CONFIG,
@@ -63,6 +75,10 @@ static int parse_arguments(int argc, char *argv[])
 		{ "proc-dir", required_argument, NULL, ARG_PROC_DIR },
 		{ "sys-dir", required_argument, NULL, ARG_SYS_DIR },
 		{ "cgroup-dir", required_argument, NULL, ARG_CGROUP_DIR },
+		{ "run-dir", required_argument, NULL, ARG_RUN_DIR },
+		{ "state-dir", required_argument, NULL, ARG_STATE_DIR },
+		{ "pods-dir", required_argument, NULL, ARG_PODS_DIR },
+		{ "host-dir", required_argument, NULL, ARG_HOST_DIR },
 		{ "debug", no_argument, NULL, ARG_DEBUG },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, ARG_VERSION },
@@ -96,6 +112,18 @@ static int parse_arguments(int argc, char *argv[])
 			break;
 		case ARG_CGROUP_DIR:
 			arg_options.cgroup_root = optarg;
+			break;
+		case ARG_RUN_DIR:
+			arg_options.run_root = optarg;
+			break;
+		case ARG_STATE_DIR:
+			arg_options.state_dir = optarg;
+			break;
+		case ARG_PODS_DIR:
+			arg_options.pods_dir = optarg;
+			break;
+		case ARG_HOST_DIR:
+			arg_options.host_root = optarg;
 			break;
 		case ARG_DEBUG:
 			arg_options.debug = true;
@@ -136,12 +164,14 @@ static int check_config(void)
 	return EXIT_SUCCESS;
 }
 
-static int setup_signals(sd_event *event)
+static int block_signals(void)
 {
 	sigset_t mask;
-	int r;
 
-	/* Before any thread exists, so that none of them takes a signal from the loop. */
+	/*
+	 * Before any thread exists, so that only the event loop receives them: manager_start() adds
+	 * their handlers.
+	 */
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGTERM);
 	sigaddset(&mask, SIGINT);
@@ -151,29 +181,36 @@ static int setup_signals(sd_event *event)
 		return -errno;
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		return -errno;
-	/* No handler: the loop ends with code 0. */
-	r = sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL);
-	if (r < 0)
-		return r;
-	return sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);
+	return 0;
 }
 
 static int run(void)
 {
 	_cleanup_(sd_event_unrefp) sd_event *event = NULL;
 	_cleanup_(manager_freep) struct manager *m = NULL;
+	_cleanup_free_ char *cgroup_root = NULL;
 	int r;
 
+	if (!arg_options.cgroup_root) {
+		if (asprintf(&cgroup_root, "%s/fs/cgroup", arg_options.sys_root) < 0)
+			return log_oom();
+		arg_options.cgroup_root = cgroup_root;
+	}
 	r = sd_event_default(&event);
 	if (r < 0)
 		return log_errno(LOG_ERR, r, "Cannot make an event loop");
-	r = setup_signals(event);
+	r = block_signals();
 	if (r < 0)
 		return log_errno(LOG_ERR, r, "Cannot set up signals");
 	r = sd_event_set_watchdog(event, true);
 	if (r < 0)
 		return log_errno(LOG_ERR, r, "Cannot set up the watchdog");
 
+	/* systemd sets the variable, to the folder that StateDirectory= names. */
+	if (!arg_options.state_dir)
+		arg_options.state_dir = getenv("STATE_DIRECTORY");
+	if (!arg_options.state_dir)
+		arg_options.state_dir = DEFAULT_STATE_DIR;
 	r = manager_new(event, &arg_options, &m);
 	if (r < 0)
 		return r;
@@ -183,11 +220,7 @@ static int run(void)
 
 	r = sd_event_loop(event);
 	(void)sd_notify(0, "STOPPING=1");
-	if (r < 0)
-		return log_errno(LOG_ERR, r, "The event loop failed");
-	if (r == 0)
-		manager_stop(m);
-	return r;
+	return r < 0 ? log_errno(LOG_ERR, r, "The event loop failed") : r;
 }
 
 int main(int argc, char *argv[])

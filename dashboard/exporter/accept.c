@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* "0.75" to 750; what is no such number counts as 0: not wanted. */
+/* Converts "0.75" to 750; returns 0, which means "not acceptable", if @s is not valid. */
 static int parse_quality(const char *s, size_t len)
 {
 	int value = 0, digit = 100;
@@ -31,7 +31,7 @@ static void trim(const char **s, size_t *len)
 		(*len)--;
 }
 
-/* The next part of @s, which ends at @separator; false if there is none. */
+/* Takes the next part of @s, which ends at @separator; false if there is none. */
 static bool next_part(const char **s, size_t *len, char separator, const char **ret_part,
 		      size_t *ret_len)
 {
@@ -53,7 +53,7 @@ static bool part_is(const char *part, size_t len, const char *word)
 	return len == strlen(word) && strncasecmp(part, word, len) == 0;
 }
 
-/* What one range of the header says: how much it likes either format, in thousandths. */
+/* Reads one media range of the header: its quality for each format, in thousandths. */
 static void read_range(const char *range, size_t range_len, int *openmetrics, int *text)
 {
 	const char *s = range, *part;

@@ -5,11 +5,11 @@
 #include "openmetrics.h"
 
 /**
- * accept_format() - which of the two formats a client wants
- * @accept: its Accept header, NULL if it sent none
- * Return: OpenMetrics if the client names it and does not like text/plain more; the
- *	older text in all other cases, also if the header makes no sense: a person
- *	with a browser is to see something.
+ * accept_format() - chooses one of the two formats for a client
+ * @accept: the client's Accept header, NULL if it sent none
+ * Return: OpenMetrics if the header names it and does not give text/plain a higher
+ *	quality; in all other cases the older text format, also if the header is invalid,
+ *	so that a browser shows something.
  */
 enum openmetrics_format accept_format(const char *accept);
 

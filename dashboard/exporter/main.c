@@ -17,20 +17,20 @@
 
 static const char help[] =
 	"Usage: apf-exporter [OPTION...]\n\n"
-	"Serve what apfd knows of this host's VMs to Prometheus, at /metrics.\n\n"
+	"Serve apfd's figures of this host's VMs to Prometheus, at /metrics.\n\n"
 	"Options:\n"
-	"      --listen=ADDR:PORT  Listen there, without the service manager's socket\n"
-	"      --max-vms=N         Tell of at most N VMs, 1 to 4096 (default 1000)\n"
-	"      --timeout=SEC       Wait for apfd at most so long, 1 to 60 (default 5)\n"
-	"      --vcpus             Tell of each vCPU, too\n"
+	"      --listen=ADDR:PORT  Listen on this address, not on a socket of systemd\n"
+	"      --max-vms=N         Serve at most N VMs, 1 to 4096 (default 1000)\n"
+	"      --timeout=SEC       Wait for apfd at most SEC seconds, 1 to 60 (default 5)\n"
+	"      --vcpus             Also serve metrics of each vCPU\n"
 	"  -h, --help              Show this help\n"
 	"      --version           Show the version\n\n"
 	"See apf-exporter(8).\n";
 
-static int complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static int print_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Returns 2, the exit status of wrong usage. */
-static int complain(const char *format, ...)
+/* Prints an error message. Returns 2, the exit status of wrong usage. */
+static int print_error(const char *format, ...)
 {
 	va_list args;
 
@@ -42,7 +42,7 @@ static int complain(const char *format, ...)
 	return 2;
 }
 
-/* A whole number from @min to @max; 0 or -EINVAL. */
+/* Reads a whole number from @min to @max; returns 0 or -EINVAL. */
 static int parse_number(const char *text, unsigned long min, unsigned long max, unsigned long *ret)
 {
 	unsigned long value;
@@ -58,7 +58,7 @@ static int parse_number(const char *text, unsigned long min, unsigned long max, 
 	return 0;
 }
 
-/* A socket that listens at "127.0.0.1:9713" or "[::1]:9713", or -errno. */
+/* Returns a socket that listens on "127.0.0.1:9713" or "[::1]:9713", or -errno. */
 static int listen_at(const char *text)
 {
 	_cleanup_free_ char *address = strdup(text);
@@ -94,39 +94,39 @@ static int listen_at(const char *text)
 	return r;
 }
 
-/* How many sockets are in @sockets, or -errno after a complaint. */
+/* Returns the number of sockets in @sockets, or -errno after an error message. */
 static int find_sockets(const char *listen, int sockets[static SOCKETS_MAX])
 {
 	int n = sd_listen_fds(true);
 
 	if (n < 0) {
-		complain("cannot take over sockets: %s", strerror(-n));
+		print_error("cannot take over the sockets of systemd: %s", strerror(-n));
 		return n;
 	}
 	if (n > 0 && listen) {
-		complain("--listen: the service manager has given a socket already");
+		print_error("--listen: not allowed, systemd has already passed a socket");
 		return -EINVAL;
 	}
 	if (n > SOCKETS_MAX) {
-		complain("more than %d sockets", SOCKETS_MAX);
+		print_error("more than %d sockets", SOCKETS_MAX);
 		return -E2BIG;
 	}
 	for (int i = 0; i < n; i++) {
 		sockets[i] = SD_LISTEN_FDS_START + i;
 		if (sd_is_socket(sockets[i], AF_UNSPEC, SOCK_STREAM, 1) <= 0) {
-			complain("socket %d does not listen for connections", i);
+			print_error("socket %d does not listen for connections", i);
 			return -EINVAL;
 		}
 	}
 	if (n > 0)
 		return n;
 	if (!listen) {
-		complain("no socket: start apf-exporter.socket, or give --listen");
+		print_error("no socket: start apf-exporter.socket, or give --listen");
 		return -EINVAL;
 	}
 	sockets[0] = listen_at(listen);
 	if (sockets[0] < 0) {
-		complain("--listen '%s': %s", listen, strerror(-sockets[0]));
+		print_error("--listen '%s': %s", listen, strerror(-sockets[0]));
 		return sockets[0];
 	}
 	return 1;
@@ -142,7 +142,7 @@ static int serve(const struct scrape_options *options, const char *listen)
 	if (n < 0)
 		return listen && n == -EINVAL ? 2 : 1;
 
-	/* Blocked before there are threads: they inherit it. */
+	/* Block signals before threads start: threads inherit the mask. */
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
@@ -151,7 +151,7 @@ static int serve(const struct scrape_options *options, const char *listen)
 
 	r = server_new(options, sockets, (size_t)n, &server);
 	if (r < 0) {
-		complain("cannot serve: %s", strerror(-r));
+		print_error("cannot serve: %s", strerror(-r));
 		return 1;
 	}
 	(void)sd_notify(true, "READY=1");
@@ -186,12 +186,12 @@ int main(int argc, char **argv)
 			break;
 		case OPTION_MAX_VMS:
 			if (parse_number(optarg, 1, 4096, &number) < 0)
-				return complain("--max-vms '%s': must be 1 to 4096", optarg);
+				return print_error("--max-vms '%s': must be 1 to 4096", optarg);
 			options.max_vms = number;
 			break;
 		case OPTION_TIMEOUT:
 			if (parse_number(optarg, 1, 60, &number) < 0)
-				return complain("--timeout '%s': must be 1 to 60", optarg);
+				return print_error("--timeout '%s': must be 1 to 60", optarg);
 			options.timeout_usec = number * 1000000;
 			break;
 		case OPTION_VCPUS:
@@ -208,6 +208,6 @@ int main(int argc, char **argv)
 		}
 	}
 	if (optind < argc)
-		return complain("'%s' is one argument too many", argv[optind]);
+		return print_error("unexpected argument '%s'", argv[optind]);
 	return serve(&options, listen);
 }

@@ -5,33 +5,38 @@
 #include <string.h>
 #include <time.h>
 
-#define BUS_NAME "org.apfd"
+#include "bus.h"
+#include "names.h"
+
 /*
- * Requests for vCPUs that are under way at a time: enough that neither side waits
- * for the other, few enough to leave apfd's queue to others, too.
+ * Maximum number of unanswered requests for vCPUs: enough that neither side waits for
+ * the other, and few enough not to fill apfd's queue.
  */
-#define WINDOW 32
+#define REQUESTS_MAX 32
 
 /**
- * struct look - one scrape under way
- * @next_vm: the VM whose vCPUs are asked for next
+ * struct collector - a scrape in progress
+ * @next_vm: the VM whose vCPUs are requested next
  * @n_pending: requests not yet answered
- * @error: the first failure, which ends it
+ * @is_old: apfd has no ListVMs()
+ * @error: the first failure, which ends the scrape
+ * @why: error text for @error
  */
-struct look {
+struct collector {
 	sd_bus *bus;
 	uint64_t deadline_usec;
 	const struct scrape_options *options;
 	struct scrape *scrape;
 	size_t next_vm;
 	unsigned int n_pending;
+	bool is_old;
 	int error;
 	const char *why;
 };
 
-/* struct vcpus_request - whose vCPUs an answer is about */
+/* struct vcpus_request - a GetVCPUs() call; its reply is stored in @vcpus */
 struct vcpus_request {
-	struct look *look;
+	struct collector *collector;
 	struct vcpu_array *vcpus;
 };
 
@@ -43,165 +48,188 @@ static uint64_t now_usec(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-static int fail(struct look *l, int error, const char *why)
+static int fail(struct collector *c, int error, const char *why)
 {
-	if (l->error == 0) {
-		l->error = error;
-		l->why = why;
+	if (c->error == 0) {
+		c->error = error;
+		c->why = why;
 	}
 	return 0;
 }
 
-/* Whether @reply is an answer; if not, the look has failed. */
-static bool is_answer(struct look *l, sd_bus_message *reply)
+/* Returns true if the call succeeded; otherwise stores the error in @c. */
+static bool reply_ok(struct collector *c, sd_bus_message *reply)
 {
 	const sd_bus_error *error = sd_bus_message_get_error(reply);
 	int r = sd_bus_message_get_errno(reply);
 
-	l->n_pending--;
+	c->n_pending--;
 	if (!error)
 		return true;
 	if (sd_bus_error_has_name(error, SD_BUS_ERROR_SERVICE_UNKNOWN) ||
 	    sd_bus_error_has_name(error, SD_BUS_ERROR_NAME_HAS_NO_OWNER))
-		fail(l, -EHOSTDOWN, "apfd is not running");
+		fail(c, -EHOSTDOWN, "apfd is not running");
 	else if (sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY) &&
-		 now_usec() < l->deadline_usec)
-		fail(l, -ECONNRESET, "apfd ended, or the bus hung up: can it look up our user?");
+		 now_usec() < c->deadline_usec)
+		fail(c, -ECONNRESET,
+		     "apfd ended, or the bus closed the connection: can it look up our user?");
 	else if (sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY) ||
 		 sd_bus_error_has_name(error, SD_BUS_ERROR_TIMEOUT) || r == ETIMEDOUT)
-		fail(l, -ETIMEDOUT, "apfd did not answer in time");
+		fail(c, -ETIMEDOUT, "apfd did not answer in time");
 	else
-		fail(l, r > 0 ? -r : -EIO, "apfd or the bus refused to answer");
+		fail(c, r > 0 ? -r : -EIO, "apfd or the bus refused to answer");
 	return false;
 }
 
-static int check_read(struct look *l, int r)
+static int check_read(struct collector *c, int r)
 {
 	if (r == -ENOMEM)
-		return fail(l, r, "out of memory");
+		return fail(c, r, "out of memory");
 	if (r < 0)
-		return fail(l, r, "apfd does not tell what is expected; is it of another version?");
+		return fail(c, r, "apfd sent unexpected data; does it have another version?");
 	return 0;
 }
 
 static int on_host(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-	struct look *l = userdata;
+	struct collector *c = userdata;
 	const char *bad;
 
-	if (!is_answer(l, reply))
+	if (!reply_ok(c, reply))
 		return 0;
-	return check_read(l, host_read(reply, &l->scrape->host, &bad));
+	return check_read(c, host_read(reply, &c->scrape->host, &bad));
 }
 
-static int on_vms(sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	struct look *l = userdata;
-	const char *bad;
-
-	if (!is_answer(l, reply))
-		return 0;
-	return check_read(l, vm_list_read(reply, &l->scrape->vms, &bad));
-}
-
-/* A VM without vCPUs to tell of is no failure: it may have ended by now. */
+/* A VM without figures for vCPUs is not a failure: it may have ended meanwhile. */
 static int on_vcpus(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	struct vcpus_request *request = userdata;
-	struct look *l = request->look;
+	struct collector *c = request->collector;
 	struct vcpu_array *vcpus = request->vcpus;
 	const sd_bus_error *e = sd_bus_message_get_error(reply);
 	const char *bad;
 
-	if (e && (sd_bus_error_has_name(e, "org.apfd.Error.NoHostModule") ||
-		  sd_bus_error_has_name(e, "org.apfd.Error.NotWatched") ||
+	if (e && (sd_bus_error_has_name(e, BUS_ERROR_NO_HOST_MODULE) ||
+		  sd_bus_error_has_name(e, BUS_ERROR_NOT_WATCHED) ||
 		  sd_bus_error_has_name(e, SD_BUS_ERROR_UNKNOWN_OBJECT) ||
 		  sd_bus_error_has_name(e, SD_BUS_ERROR_UNKNOWN_METHOD))) {
-		l->n_pending--;
+		c->n_pending--;
 		return 0;
 	}
-	if (!is_answer(l, reply))
+	if (!reply_ok(c, reply))
 		return 0;
-	return check_read(l, vcpu_array_read(reply, vcpus, &bad));
+	return check_read(c, vcpu_array_read(reply, vcpus, &bad));
 }
 
-/* Calls apfd with at most one string; @slot NULL: the call lives as long as the bus. */
-static int call(struct look *l, const char *path, const char *interface, const char *member,
-		const char *arg, sd_bus_message_handler_t handler, void *userdata,
-		sd_bus_destroy_t destroy)
+/* Sends @m; @destroy: frees @userdata, or NULL. */
+static int send_call(struct collector *c, sd_bus_message *m, sd_bus_message_handler_t handler,
+		     void *userdata, sd_bus_destroy_t destroy)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 	sd_bus_slot *slot = NULL;
 	int r;
 
-	r = sd_bus_message_new_method_call(l->bus, &m, BUS_NAME, path, interface, member);
-	if (r < 0)
-		return r;
 	r = sd_bus_message_set_auto_start(m, false);
-	if (r < 0)
-		return r;
-	if (arg) {
-		r = sd_bus_message_append_basic(m, 's', arg);
-		if (r < 0)
-			return r;
-	}
-	r = sd_bus_call_async(l->bus, &slot, m, handler, userdata, l->options->timeout_usec);
+	if (r >= 0)
+		r = sd_bus_call_async(c->bus, &slot, m, handler, userdata,
+				      c->options->timeout_usec);
 	if (r < 0)
 		return r;
 	if (destroy)
 		(void)sd_bus_slot_set_destroy_callback(slot, destroy);
 	(void)sd_bus_slot_set_floating(slot, true);
 	sd_bus_slot_unref(slot);
-	l->n_pending++;
+	c->n_pending++;
 	return 0;
 }
 
-/* Waits until all is answered or one thing failed. @more: asks for the next, may be NULL. */
-static int wait_for_all(struct look *l, int (*more)(struct look *l))
+/* Sends a call to apfd; @arg: a string argument or NULL. */
+static int call(struct collector *c, const char *path, const char *interface, const char *member,
+		const char *arg, sd_bus_message_handler_t handler, void *userdata,
+		sd_bus_destroy_t destroy)
 {
-	while (l->error == 0) {
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	int r;
+
+	r = sd_bus_message_new_method_call(c->bus, &m, BUS_NAME, path, interface, member);
+	if (r >= 0 && arg)
+		r = sd_bus_message_append_basic(m, 's', arg);
+	return r < 0 ? r : send_call(c, m, handler, userdata, destroy);
+}
+
+static int on_vms(sd_bus_message *reply, void *userdata, sd_bus_error *error);
+
+static int call_list(struct collector *c)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	int r;
+
+	r = bus_new_list(c->bus, c->is_old, &m);
+	return r < 0 ? r : send_call(c, m, on_vms, c, NULL);
+}
+
+static int on_vms(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct collector *c = userdata;
+	const char *bad;
+	int r;
+
+	if (!c->is_old && bus_list_is_old(sd_bus_message_get_error(reply))) {
+		c->n_pending--;
+		c->is_old = true;
+		r = call_list(c);
+		return r < 0 ? fail(c, r, "cannot call apfd") : 0;
+	}
+	if (!reply_ok(c, reply))
+		return 0;
+	return check_read(c, vm_list_read(reply, &c->scrape->vms, &bad));
+}
+
+/* Waits until all requests are answered or one fails. @more: sends more requests, or NULL. */
+static int wait_for_all(struct collector *c, int (*more)(struct collector *c))
+{
+	while (c->error == 0) {
 		uint64_t now;
-		int r = more ? more(l) : 0;
+		int r = more ? more(c) : 0;
 
 		if (r < 0)
-			return fail(l, r, "cannot ask apfd");
-		if (l->n_pending == 0)
+			return fail(c, r, "cannot call apfd");
+		if (c->n_pending == 0)
 			return 0;
-		r = sd_bus_process(l->bus, NULL);
+		r = sd_bus_process(c->bus, NULL);
 		if (r < 0)
-			return fail(l, r, "cannot reach the system bus");
+			return fail(c, r, "cannot reach the system bus");
 		now = now_usec();
-		if (now >= l->deadline_usec)
-			return fail(l, -ETIMEDOUT, "apfd did not answer in time");
+		if (now >= c->deadline_usec)
+			return fail(c, -ETIMEDOUT, "apfd did not answer in time");
 		if (r > 0)
 			continue;
-		r = sd_bus_wait(l->bus, l->deadline_usec - now);
+		r = sd_bus_wait(c->bus, c->deadline_usec - now);
 		if (r < 0 && r != -EINTR)
-			return fail(l, r, "cannot reach the system bus");
+			return fail(c, r, "cannot reach the system bus");
 	}
 	return 0;
 }
 
-static int ask_for_vcpus(struct look *l)
+static int request_vcpus(struct collector *c)
 {
-	while (l->next_vm < l->scrape->n_vms_shown && l->n_pending < WINDOW) {
-		size_t i = l->next_vm++;
-		char path[sizeof("/org/apfd/vm/") + 64];
+	while (c->next_vm < c->scrape->n_vms_shown && c->n_pending < REQUESTS_MAX) {
+		size_t i = c->next_vm++;
+		char path[sizeof(BUS_PATH_VM "/") + 64];
 		struct vcpus_request *request;
 		int r;
 
-		if (!l->scrape->vms.vms[i].watched)
+		if (!c->scrape->vms.vms[i].watched)
 			continue;
-		if (snprintf(path, sizeof(path), "/org/apfd/vm/%s", l->scrape->vms.vms[i].uuid) >=
+		if (snprintf(path, sizeof(path), BUS_PATH_VM "/%s", c->scrape->vms.vms[i].uuid) >=
 		    (int)sizeof(path))
 			return -EBADMSG;
-		for (char *c = path; *c; c++)
-			*c = *c == '-' ? '_' : *c;
+		for (char *p = path; *p; p++)
+			*p = *p == '-' ? '_' : *p;
 		request = malloc(sizeof(*request));
 		if (!request)
 			return -ENOMEM;
-		*request = (struct vcpus_request){ l, &l->scrape->vcpus[i] };
-		r = call(l, path, "org.apfd.VM1", "GetVCPUs", NULL, on_vcpus, request, free);
+		*request = (struct vcpus_request){ c, &c->scrape->vcpus[i] };
+		r = call(c, path, BUS_INTERFACE_VM, "GetVCPUs", NULL, on_vcpus, request, free);
 		if (r < 0) {
 			free(request);
 			return r;
@@ -210,55 +238,54 @@ static int ask_for_vcpus(struct look *l)
 	return 0;
 }
 
-static void look(struct look *l)
+static void collect(struct collector *c)
 {
-	struct scrape *s = l->scrape;
+	struct scrape *s = c->scrape;
 	int r;
 
-	r = sd_bus_open_system(&l->bus);
+	r = sd_bus_open_system(&c->bus);
 	if (r < 0) {
-		fail(l, r, "cannot reach the system bus");
+		fail(c, r, "cannot reach the system bus");
 		return;
 	}
-	r = call(l, "/org/apfd", "org.freedesktop.DBus.Properties", "GetAll", "org.apfd.Manager1",
-		 on_host, l, NULL);
+	r = call(c, BUS_PATH_ROOT, "org.freedesktop.DBus.Properties", "GetAll",
+		 BUS_INTERFACE_MANAGER, on_host, c, NULL);
 	if (r >= 0)
-		r = call(l, "/org/apfd", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects",
-			 NULL, on_vms, l, NULL);
+		r = call_list(c);
 	if (r < 0) {
-		fail(l, r, "cannot ask apfd");
+		fail(c, r, "cannot call apfd");
 		return;
 	}
-	wait_for_all(l, NULL);
-	if (l->error < 0)
+	wait_for_all(c, NULL);
+	if (c->error < 0)
 		return;
 
-	s->n_vms_shown = s->vms.n < l->options->max_vms ? s->vms.n : l->options->max_vms;
-	if (!l->options->vcpus)
+	s->n_vms_shown = s->vms.n < c->options->max_vms ? s->vms.n : c->options->max_vms;
+	if (!c->options->vcpus)
 		return;
 	s->vcpus = calloc(s->n_vms_shown + 1, sizeof(*s->vcpus));
 	if (!s->vcpus)
-		fail(l, -ENOMEM, "out of memory");
+		fail(c, -ENOMEM, "out of memory");
 	else
-		wait_for_all(l, ask_for_vcpus);
+		wait_for_all(c, request_vcpus);
 }
 
 int scrape_read(const struct scrape_options *options, struct scrape *ret, const char **ret_why)
 {
 	uint64_t begin_usec = now_usec();
-	struct look l = {
+	struct collector c = {
 		.options = options,
 		.scrape = ret,
 		.deadline_usec = begin_usec + options->timeout_usec,
 	};
 
-	look(&l);
-	/* Not flushed: a bus that hangs would keep us. */
-	sd_bus_close_unref(l.bus);
+	collect(&c);
+	/* Close without a flush: a flush would block if the bus hangs. */
+	sd_bus_close_unref(c.bus);
 	ret->took_usec = now_usec() - begin_usec;
-	if (l.error < 0)
-		*ret_why = l.why;
-	return l.error;
+	if (c.error < 0)
+		*ret_why = c.why;
+	return c.error;
 }
 
 void scrape_clear(struct scrape *scrape)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * One look at apfd over D-Bus. Every wait, that for the bus itself included, ends at
- * a deadline, and apfd is not started by being looked at.
+ * Reads all figures from apfd over D-Bus. Every wait, including that for the bus
+ * itself, ends at a deadline. A scrape does not start apfd.
  */
 #ifndef APF_EXPORTER_SCRAPE_H
 #define APF_EXPORTER_SCRAPE_H
@@ -9,10 +9,10 @@
 #include "vm.h"
 
 /**
- * struct scrape_options - what to ask for
- * @vcpus: of each vCPU, too
- * @max_vms: how many VMs at most
- * @timeout_usec: for all of it
+ * struct scrape_options - what to read
+ * @vcpus: also read the figures of each vCPU
+ * @max_vms: maximum number of VMs
+ * @timeout_usec: time limit of the whole scrape
  */
 struct scrape_options {
 	bool vcpus;
@@ -21,9 +21,9 @@ struct scrape_options {
 };
 
 /**
- * struct scrape - what was seen
- * @vcpus: of each of the first @n_vms_shown VMs, NULL if not asked for; empty for
- *	a VM that is not watched, or that ended in between
+ * struct scrape - the figures read
+ * @vcpus: vCPUs of the first @n_vms_shown VMs, NULL if not requested; empty for a VM
+ *	that is not watched, or that ended meanwhile
  */
 struct scrape {
 	struct host host;
@@ -34,10 +34,10 @@ struct scrape {
 };
 
 /**
- * scrape_read() - asks apfd
- * @ret: empty; to be cleared also after a failure
- * @ret_why: after a failure, a sentence about it; not to be freed
- * Return: 0, -ETIMEDOUT, -EBADMSG or what sd-bus says.
+ * scrape_read() - reads all figures from apfd
+ * @ret: empty before the call; the caller clears it, also after a failure
+ * @ret_why: after a failure, an error text; static
+ * Return: 0, -ETIMEDOUT, -EBADMSG or an error of sd-bus.
  */
 int scrape_read(const struct scrape_options *options, struct scrape *ret, const char **ret_why);
 

@@ -11,20 +11,20 @@
 #include "accept.h"
 
 enum {
-	CONNECTIONS_MAX = 64,	     /* each is a thread */
-	CONNECTIONS_MAX_ADDRESS = 8, /* so that one client cannot have them all */
-	CONNECTION_WAIT_SEC = 5,     /* one that is silent for longer is cut off */
+	CONNECTIONS_MAX = 64,	     /* each connection has a thread */
+	CONNECTIONS_MAX_ADDRESS = 8, /* one client must not use all connections */
+	CONNECTION_WAIT_SEC = 5,     /* an idle connection is closed after this time */
 	CONNECTION_BYTES = 16 * 1024,
 };
 
-/* apfd renews its figures once a second: a second look within it would find the same. */
+/* apfd refreshes its figures once a second: an earlier scrape would read the same figures. */
 #define FRESH_USEC 900000
 
 /**
  * struct server
- * @lock: one look at a time, whoever asks; guards @answers and @seen_usec
- * @answers: the last good ones, by format, NULL if there is none
- * @seen_usec: when each was made, CLOCK_MONOTONIC
+ * @lock: allows one scrape at a time; guards @answers and @made_usec
+ * @answers: the last successful response for each format, NULL if there is none
+ * @made_usec: when each response was made, CLOCK_MONOTONIC
  */
 struct server {
 	const struct scrape_options *options;
@@ -32,7 +32,7 @@ struct server {
 	size_t n_daemons;
 	pthread_mutex_t lock;
 	struct MHD_Response *answers[PROMETHEUS_TEXT + 1];
-	uint64_t seen_usec[PROMETHEUS_TEXT + 1];
+	uint64_t made_usec[PROMETHEUS_TEXT + 1];
 };
 
 static const char *const content_types[] = {
@@ -53,7 +53,7 @@ static uint64_t now_usec(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-/* A response that owns @text, or NULL. */
+/* Creates a response that owns @text; NULL on failure. */
 static struct MHD_Response *response_new(char *text, size_t size, const char *content_type)
 {
 	struct MHD_Response *response;
@@ -85,7 +85,7 @@ static enum MHD_Result answer_text(struct MHD_Connection *connection, unsigned i
 	return result;
 }
 
-/* @data as text in @format, NULL without memory. */
+/* Creates a response with @data as text in @format; NULL if out of memory. */
 static struct MHD_Response *metrics_new(const struct openmetrics *data, const char *comment,
 					enum openmetrics_format format)
 {
@@ -97,7 +97,7 @@ static struct MHD_Response *metrics_new(const struct openmetrics *data, const ch
 
 	if (!file)
 		return NULL;
-	/* OpenMetrics knows no comments. */
+	/* OpenMetrics has no comments. */
 	if (comment && format == PROMETHEUS_TEXT)
 		fprintf(file, "# %s\n", comment);
 	r = openmetrics_print(file, data, format);
@@ -113,21 +113,21 @@ static struct MHD_Response *metrics_new(const struct openmetrics *data, const ch
 	return response;
 }
 
-static void forget_answer(struct server *s, enum openmetrics_format format)
+static void drop_answer(struct server *s, enum openmetrics_format format)
 {
 	if (s->answers[format])
 		MHD_destroy_response(s->answers[format]);
 	s->answers[format] = NULL;
 }
 
-/* Looks at apfd, under the lock, and makes the answer of what it sees. */
-static int renew_answer(struct server *s, enum openmetrics_format format, const char **ret_why)
+/* Reads the figures from apfd and makes the response. Caller holds the lock. */
+static int refresh_answer(struct server *s, enum openmetrics_format format, const char **ret_why)
 {
 	_cleanup_(scrape_clear) struct scrape scrape = {};
 	struct openmetrics data = { .host = &scrape.host, .vms = &scrape.vms };
 	int r;
 
-	forget_answer(s, format);
+	drop_answer(s, format);
 	r = scrape_read(s->options, &scrape, ret_why);
 	if (r < 0)
 		return r;
@@ -139,7 +139,7 @@ static int renew_answer(struct server *s, enum openmetrics_format format, const 
 		*ret_why = "out of memory";
 		return -ENOMEM;
 	}
-	s->seen_usec[format] = now_usec();
+	s->made_usec[format] = now_usec();
 	return 0;
 }
 
@@ -173,10 +173,10 @@ static enum MHD_Result answer_metrics(struct server *s, struct MHD_Connection *c
 	until.tv_nsec = (long)(wait_nsec % 1000000000);
 	if (pthread_mutex_timedlock(&s->lock, &until) != 0)
 		return answer_unavailable(connection, format,
-					  "apfd does not answer others, either");
+					  "apfd does not answer another request either");
 
-	if (!s->answers[format] || now_usec() - s->seen_usec[format] > FRESH_USEC)
-		r = renew_answer(s, format, &why);
+	if (!s->answers[format] || now_usec() - s->made_usec[format] > FRESH_USEC)
+		r = refresh_answer(s, format, &why);
 	if (r < 0)
 		result = answer_unavailable(connection, format, why);
 	else
@@ -193,7 +193,7 @@ static enum MHD_Result on_request(void *userdata, struct MHD_Connection *connect
 	struct server *s = userdata;
 	static int seen;
 
-	/* The first call tells only of the headers; a body is read and forgotten. */
+	/* The first call is for the headers only; a body is read and ignored. */
 	if (!*state) {
 		*state = &seen;
 		return MHD_YES;
@@ -212,7 +212,7 @@ static enum MHD_Result on_request(void *userdata, struct MHD_Connection *connect
 	if (strcmp(url, "/") == 0)
 		return answer_text(connection, MHD_HTTP_OK, "text/html; charset=utf-8",
 				   landing_page);
-	return answer_text(connection, MHD_HTTP_NOT_FOUND, plain, "there is /metrics\n");
+	return answer_text(connection, MHD_HTTP_NOT_FOUND, plain, "not found, see /metrics\n");
 }
 
 int server_new(const struct scrape_options *options, const int *sockets, size_t n_sockets,
@@ -256,8 +256,8 @@ struct server *server_free(struct server *s)
 	for (size_t i = 0; i < s->n_daemons; i++)
 		MHD_stop_daemon(s->daemons[i]);
 	free(s->daemons);
-	forget_answer(s, OPENMETRICS_1_0);
-	forget_answer(s, PROMETHEUS_TEXT);
+	drop_answer(s, OPENMETRICS_1_0);
+	drop_answer(s, PROMETHEUS_TEXT);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 	return NULL;

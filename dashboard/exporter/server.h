@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* HTTP: which path is answered with what. */
+/* The HTTP server: paths and their responses. */
 #ifndef APF_EXPORTER_SERVER_H
 #define APF_EXPORTER_SERVER_H
 
@@ -8,9 +8,9 @@
 struct server;
 
 /**
- * server_new() - answers requests, in threads of its own
- * @options: kept, not copied
- * @sockets: listening sockets, @n_sockets of them; closed by server_free()
+ * server_new() - starts threads that answer requests
+ * @options: must outlive the server
+ * @sockets: @n_sockets listening sockets; server_free() closes them
  * Return: 0, -ENOMEM or -EIO (libmicrohttpd does not say why).
  */
 int server_new(const struct scrape_options *options, const int *sockets, size_t n_sockets,

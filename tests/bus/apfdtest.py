@@ -59,6 +59,7 @@ BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
     <allow own="org.apfd"/>
   </policy>
   <include>{policy}</include>
+  {limits}
 </busconfig>
 """
 
@@ -156,7 +157,7 @@ class Process:
 class PrivateBus:
     """A bus of our own, with the policy file that is installed for apfd."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, limits=""):
         self.directory = directory
         self.address = f"unix:path={directory}/bus"
         config = f"{directory}/bus.conf"
@@ -165,7 +166,7 @@ class PrivateBus:
         shutil.copy(policy, f"{directory}/org.apfd.conf")
         with open(config, "w", encoding="utf-8") as f:
             f.write(BUS_CONFIG.format(socket=f"{directory}/bus", user=os.geteuid(),
-                                      policy=f"{directory}/org.apfd.conf"))
+                                      policy=f"{directory}/org.apfd.conf", limits=limits))
         self.process = Process(["dbus-daemon", "--nofork", "--nopidfile", f"--config-file={config}"],
                                f"{directory}/bus.log")
         wait_for("the bus", lambda: listens(f"{directory}/bus"))
@@ -186,8 +187,8 @@ class Apfd(Process):
     """The daemon, and what a client sees of it."""
 
     def __init__(self, bus, *args, env=None, wait=True):
-        # Not the machine's own configuration.
-        args = [f"--config-root={bus.directory}", *args]
+        # Not the machine's own configuration and settings.
+        args = [f"--config-root={bus.directory}", f"--state-dir={bus.directory}/state", *args]
         argv = shlex.split(os.environ.get("APFD_WRAPPER", "")) + [os.environ["APFD"], *args]
         super().__init__(argv, f"{bus.directory}/apfd.log",
                          env={**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": bus.address, **(env or {})})

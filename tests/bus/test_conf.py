@@ -146,7 +146,7 @@ def test_hangup_reloads(start_apfd, domains_uri, write):
     apfd.send(signal.SIGHUP)
     apfdtest.wait_for("the error", lambda: apfd.get(MANAGER, "ConfigError"))
     assert apfd.get(VM, "Mode", path_of("web1")) == "pv"
-    assert "the last one stays" in apfd.log()
+    assert "the previous one is still in use" in apfd.log()
 
 
 def test_starts_with_errors(start_apfd, domains_uri, write):
@@ -182,3 +182,21 @@ def test_configuration_cannot_be_set_by_everybody(apfd):
     with pytest.raises(dbus.DBusException) as e:
         apfd.object(ROOT, apfdtest.PROPERTIES).Set(MANAGER, "ConfigError", "")
     assert e.value.get_dbus_name() == "org.freedesktop.DBus.Error.PropertyReadOnly"
+
+
+def test_dump_is_the_signal_with_permission(start_apfd, domains_uri, write, polkit):
+    """What SIGUSR1 logs, for whom polkit allows it; refused, nothing is logged."""
+    write("")
+    apfd = start_apfd("--connect", domains_uri)
+    result = apfd.call_as(OTHER_UID, ROOT, MANAGER, "Dump").result()
+    assert result["error"] == "org.freedesktop.DBus.Error.AccessDenied"
+    assert "State of apfd" not in apfd.log()
+    polkit.allow("org.apfd.manage")
+    assert apfd.call_as(OTHER_UID, ROOT, MANAGER, "Dump").result() == {"reply": []}
+    # It is there when the call is answered.
+    dumped = apfd.log()
+    assert dumped.count("State of apfd") == 1
+    apfd.send(signal.SIGUSR1)
+    apfdtest.wait_for("the signal's", lambda: apfd.log().count("State of apfd") == 2)
+    for name in DOMAINS:
+        assert f"VM {name}: PID 0" in dumped

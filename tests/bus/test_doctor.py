@@ -45,6 +45,38 @@ def test_host_without_libvirt(start_apfd, directory):
     assert found["libvirt"]["State"] in ("fail", "unknown")
 
 
+def test_control_groups_are_where_the_option_says(start_apfd, domains_uri, directory, sleeper):
+    """Not below /sys, where this machine may have any."""
+    os.makedirs(f"{directory}/cgroup/system.slice/systemd-oomd.service")
+    os.makedirs(f"{directory}/cgroup/vms.slice/web1.scope")
+    for name, text in (("cgroup.controllers", "cpu io\n"),
+                       ("system.slice/systemd-oomd.service/cgroup.events", "populated 1\nfrozen 0\n"),
+                       ("vms.slice/web1.scope/memory.swap.max", "0\n")):
+        with open(f"{directory}/cgroup/{name}", "w", encoding="ascii") as f:
+            f.write(text)
+    os.makedirs(f"{directory}/proc/{sleeper.pid}")
+    with open(f"{directory}/proc/{sleeper.pid}/cgroup", "w", encoding="ascii") as f:
+        f.write("0::/vms.slice/web1.scope\n")
+    with open(f"{directory}/web1.pid", "w", encoding="ascii") as f:
+        f.write(f"{sleeper.pid}\n")
+    apfd = start_apfd("--connect", domains_uri, "--pid-dir", directory, f"--proc-dir={directory}/proc",
+                      f"--cgroup-dir={directory}/cgroup")
+    host = diagnose(apfd)
+    assert (host["cgroup"]["State"], "no memory controller" in host["cgroup"]["Fact"]) == ("warn", True)
+    assert "systemd-oomd does not run" not in host["oomd"]["Fact"]
+    limit = diagnose(apfd, WEB1, VM)["swap-limit"]
+    assert (limit["State"], "0 in /vms.slice/web1.scope" in limit["Fact"]) == ("fail", True)
+
+
+def test_control_groups_are_below_the_other_sys(start_apfd, domains_uri, directory):
+    os.makedirs(f"{directory}/sys/fs/cgroup")
+    with open(f"{directory}/sys/fs/cgroup/cgroup.controllers", "w", encoding="ascii") as f:
+        f.write("memory\n")
+    apfd = start_apfd("--connect", domains_uri, f"--sys-dir={directory}/sys")
+    host = diagnose(apfd)
+    assert host["cgroup"]["State"] == host["oomd"]["State"] == "ok"
+
+
 def test_vm_without_process(apfd):
     found = diagnose(apfd, WEB1, VM)
     assert found["watched"]["State"] == "fail"
@@ -95,7 +127,9 @@ def test_libvirtd_that_hangs(start_apfd, libvirtd):
                                            timeout=apfdtest.PATIENCE_SEC)
         # Others are served meanwhile.
         assert diagnose(apfd)["apfd"]["State"] == "ok"
-        assert answers == []
+        # Only a few requests about one domain wait; the others are answered without libvirt.
+        apfdtest.wait_for("the first answers", lambda: len(answers) >= 50)
+        assert len(answers) < 60
         apfdtest.wait_for("all answers", lambda: len(answers) + len(errors) == 70)
         # What is still asked of libvirt does not pile up: this one does not wait behind it.
         begin = time.monotonic()
@@ -103,8 +137,7 @@ def test_libvirtd_that_hangs(start_apfd, libvirtd):
         assert time.monotonic() - begin < 4, "it waited as the others did"
     finally:
         daemon.send(signal.SIGCONT)
-    assert len(answers) == 64
-    assert {e.get_dbus_name() for e in errors} == {"org.freedesktop.DBus.Error.LimitsExceeded"}
+    assert errors == []
     assert {str(f["Check"]): str(f["State"]) for f in answers[0]}["watched"] == "fail"
 
 

@@ -2,7 +2,10 @@
 """VMs that come and go, and a libvirtd that does: its test driver, but over its real protocol."""
 
 import signal
+import socket
 import time
+
+import pytest
 
 import apfdtest
 from apfdtest import MANAGER, OTHER_UID, ROOT, VM
@@ -140,6 +143,37 @@ def test_libvirtd_hangs_at_start(start_apfd, libvirtd):
     daemon.send(signal.SIGCONT)
     apfdtest.wait_for("the connection", libvirt_is(apfd, "connected"))
     assert apfd.names() == ["test"]
+
+
+def test_hangup_before_the_name(start_apfd, libvirtd, directory):
+    """Reloading is no reason to say READY: libvirt hangs, and the name comes seconds later."""
+    daemon = libvirtd()
+    daemon.send(signal.SIGSTOP)
+    path = f"{directory}/notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.bind(path)
+        s.settimeout(apfdtest.PATIENCE_SEC)
+        apfd = start_apfd("--connect", daemon.uri, env={"NOTIFY_SOCKET": path}, wait=False)
+        # signals are blocked, and the loop handles this one, as soon as there is an event loop
+        apfdtest.wait_for("the daemon to take signals", lambda: takes(apfd.popen.pid, signal.SIGHUP))
+        apfd.send(signal.SIGHUP)
+        apfdtest.wait_for("the reload", lambda: "The configuration was reloaded" in apfd.log())
+        if apfd.bus.owner(apfdtest.NAME):
+            pytest.fail("it has its name already: the test says nothing")
+        s.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            s.recv(4096)
+        s.settimeout(apfdtest.PATIENCE_SEC)
+        assert s.recv(4096).decode().split("\n")[0] == "READY=1"
+        apfd.wait_for_name()
+    daemon.send(signal.SIGCONT)
+
+
+def takes(pid, number):
+    """Does a process wait for this signal instead of being ended by it?"""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+        blocked = next(int(line.split()[1], 16) for line in f if line.startswith("SigBlk:"))
+    return blocked >> (number - 1) & 1
 
 
 def test_daemon_ends_while_libvirtd_hangs(start_apfd, libvirtd):

@@ -58,6 +58,7 @@ def test_properties(apfd, domains_uri):
         "HostModuleVersion": "",
         "NoWaitSwapin": "unknown",
         "NestedGuard": False,
+        "Hooks": [],
         "Libvirt": "connected",
         "LibvirtURI": domains_uri,
         "ConfigFiles": [],
@@ -132,3 +133,34 @@ def test_properties_cannot_be_set(apfd):
     with pytest.raises(dbus.DBusException) as e:
         apfd.object(path_of("web1"), apfdtest.PROPERTIES).Set(VM, "State", "off")
     assert e.value.get_dbus_name() == "org.freedesktop.DBus.Error.PropertyReadOnly"
+
+
+# ---- ListVMs ----
+
+def list_vms(apfd, *names):
+    return apfd.object(ROOT, MANAGER).ListVMs(dbus.Array(names, signature="s"))
+
+
+def test_list_of_all_properties(apfd):
+    """The same as GetManagedObjects() has, value by value and type by type."""
+    managed = {path: o[VM] for path, o in apfd.managed().items()}
+    listed = list_vms(apfd)
+    assert listed == managed
+    for path, vm in managed.items():
+        for name, value in vm.items():
+            assert (type(listed[path][name]), getattr(listed[path][name], "signature", None)) == \
+                (type(value), getattr(value, "signature", None)), name
+
+
+def test_list_of_some_properties(apfd):
+    listed = list_vms(apfd, "Name", "LibvirtID", "Name", "AsyncHistogram")
+    assert sorted(vm["Name"] for vm in listed.values()) == sorted(DOMAINS)
+    assert all(set(vm) == {"Name", "LibvirtID", "AsyncHistogram"} for vm in listed.values())
+
+
+def test_list_of_an_unknown_property(apfd):
+    for name in ("Nmae", "Enable", ""):
+        with pytest.raises(dbus.DBusException) as e:
+            list_vms(apfd, "Name", name)
+        assert e.value.get_dbus_name() == "org.freedesktop.DBus.Error.UnknownProperty"
+        assert f'"{name}"' in e.value.get_dbus_message()

@@ -138,7 +138,7 @@ def test_metadata_that_make_no_sense(modes, xml):
     modes.becomes("pv", "metadata")
     modes.write(xml)
     modes.becomes("auto", "default")
-    assert "make no sense, ignoring them" in modes.apfd.log()
+    assert "are invalid, ignoring them" in modes.apfd.log()
     # And can be mended.
     modes.set("off")
     modes.becomes("off", "metadata")
@@ -151,7 +151,7 @@ def test_metadata_that_are_huge(modes):
                 f"<metadata><apf:settings xmlns:apf='{URI}' mode='on'>"
                 f"{vcpus.replace('<vcpu', '<apf:vcpu')}</apf:settings></metadata></domain>")
     modes.daemon.virsh("create", f"{modes.daemon.directory}/huge.xml")
-    apfdtest.wait_for("the warning", lambda: "make no sense" in modes.apfd.log())
+    apfdtest.wait_for("the warning", lambda: "are invalid, ignoring" in modes.apfd.log())
     assert modes.apfd.get(VM, "Mode", modes.apfd.vm_path("huge")) == "auto"
 
 
@@ -194,6 +194,25 @@ def test_libvirtd_hangs(modes):
     modes.daemon.send(signal.SIGCONT)
     assert call.result() == {"reply": []}
     assert modes.get() == ("pv", "metadata", {})
+
+
+def test_busy(modes):
+    """A call that does not return: later changes are refused or stored later, and nobody waits."""
+    modes.daemon.send(signal.SIGSTOP)
+    call = modes.apfd.call_as(OTHER_UID, PATH, VM, "SetMode", "saub", ["pv", [], True])
+    apfdtest.wait_for("the mode", lambda: modes.get() == ("pv", "runtime", {}))
+    apfdtest.let_pass(5.5)
+    result = modes.set("on", persistent=True)
+    assert result["error"] == "org.apfd.Error.Failed"
+    assert "libvirt is busy" in result["text"]
+    assert modes.get() == ("pv", "runtime", {})
+    # A change for this run of the VM applies at once and is stored later.
+    assert modes.set("off") == {"reply": []}
+    assert modes.get() == ("off", "runtime", {})
+    modes.daemon.send(signal.SIGCONT)
+    assert call.result() == {"reply": []}
+    modes.becomes("off", "metadata")
+    assert "off" in modes.metadata()
 
 
 def test_ends_with_a_write_under_way(modes):

@@ -47,9 +47,10 @@ class Files:
         self.swaps("")
         os.makedirs(f"{directory}/sys/class/block")
 
-    def proc(self, group):
-        write(f"{self.directory}/proc/{self.pid}/cgroup", f"0::{group}\n")
-        write(f"{self.directory}/proc/{self.pid}/status", "Name:\tqemu\nVmSwap:\t  2048 kB\n")
+    def proc(self, group, shmem_kib=0, swap_kib=2048, pid=None):
+        proc = f"{self.directory}/proc/{pid or self.pid}"
+        write(f"{proc}/cgroup", f"0::{group}\n")
+        write(f"{proc}/status", f"Name:\tqemu\nRssShmem:\t {shmem_kib} kB\nVmSwap:\t  {swap_kib} kB\n")
 
     def memory(self, refaults, faults, some="14.51", swap=142147584):
         write(f"{self.cgroup}/memory.current", "209592320\n")
@@ -90,7 +91,7 @@ def pressure(apfd):
 def test_group_of_a_domain(files, start):
     apfd = start()
     assert apfd.get(VM, "CGroup", WEB1) == SCOPE + "/libvirt"
-    assert apfd.get(VM, "SwappedBytes", WEB1) == 2048 * 1024
+    assert swapped(apfd) == (2048 * 1024, "process")
     first = pressure(apfd)
     assert first["MemoryBytes"] == 209592320 and first["SwapBytes"] == 142147584
     assert first["SomeAvg10"] == 14.51 and first["FullAvg10"] == 7.02
@@ -114,7 +115,9 @@ def test_rates(files, start):
     assert now["RefaultRate"] > 0 and now["SomeAvg10"] == 50
     # Each page that came back was one of two faults; the files change between two reads.
     assert 1 < now["RefaultRate"] / now["MajorFaultRate"] < 4
-    assert apfd.signals_of("PropertiesChanged", WEB1)
+    # Figures are read, not announced.
+    apfdtest.let_pass(2)
+    assert not apfd.signals_of("PropertiesChanged", WEB1)
 
 
 def test_group_that_cannot_be_read(files, start):
@@ -133,6 +136,60 @@ def test_no_group(files, start):
     apfd = start()
     assert apfd.get(VM, "CGroup", WEB1) == ""
     assert pressure(apfd) == {"SwapBytes": 2048 * 1024}
+
+
+def swapped(apfd, path=WEB1):
+    return int(apfd.get(VM, "SwappedBytes", path)), str(apfd.get(VM, "SwappedSource", path))
+
+
+def test_shared_memory(files, start):
+    """A memfd: VmSwap does not contain it."""
+    files.proc(SCOPE + "/libvirt/emulator", shmem_kib=5060728, swap_kib=0)
+    apfd = start()
+    assert swapped(apfd) == (142147584, "cgroup")
+    assert pressure(apfd)["SwapBytes"] == 142147584
+
+
+def test_process_that_moves(files, start):
+    """libvirt is told to move it, or an administrator does."""
+    apfd = start()
+    assert apfd.get(VM, "CGroup", WEB1) == SCOPE + "/libvirt"
+    group = f"{files.directory}/cgroup/other.slice/vm.scope"
+    write(f"{group}/memory.current", "4096\n")
+    write(f"{group}/memory.swap.current", "0\n")
+    files.proc("/other.slice/vm.scope")
+    apfdtest.wait_for("the other group", lambda: apfd.get(VM, "CGroup", WEB1) == "/other.slice/vm.scope")
+    assert pressure(apfd)["MemoryBytes"] == 4096
+    apfdtest.wait_for("the signal", lambda: any("CGroup" in s[4][1] for s in apfd.signals_of("PropertiesChanged", WEB1)))
+
+
+def test_two_vms_in_one_group(files, start, sleeper):
+    """Neither is charged the whole: VmSwap is one's figure, and of the other there is none."""
+    other = subprocess.Popen(["sleep", "600"])
+    try:
+        with open(f"{files.directory}/web2.pid", "w", encoding="ascii") as f:
+            f.write(f"{other.pid}\n")
+        files.proc("/vms.service")
+        files.proc("/vms.service", shmem_kib=5060728, pid=other.pid)
+        group = f"{files.directory}/cgroup/vms.service"
+        write(f"{group}/memory.current", "209592320\n")
+        write(f"{group}/memory.swap.current", "142147584\n")
+        apfd = start()
+        web2 = apfd.vm_path("web2")
+        # whoever was found first is looked at again with the next tick
+        apfdtest.wait_for("both to be seen", lambda: (swapped(apfd), swapped(apfd, web2), pressure(apfd)) ==
+                          ((2048 * 1024, "process"), (0, "unknown"), {"SwapBytes": 2048 * 1024}))
+        assert apfd.get(VM, "CGroup", WEB1) == apfd.get(VM, "CGroup", web2) == "/vms.service"
+        assert dict(apfd.get(VM, "Pressure", web2)) == {}
+
+        # The other ends.
+        files.proc("/vms.service", shmem_kib=5060728)
+        other.kill()
+        other.wait()
+        apfdtest.wait_for("the end", lambda: swapped(apfd) == (142147584, "cgroup"))
+    finally:
+        other.kill()
+        other.wait()
 
 
 def test_hostile_group(files, start):
@@ -162,10 +219,23 @@ def test_swap_devices(files, start):
     # 400 reads in 2000 ms.
     files.device("vdb2", 500, 3000)
     apfdtest.wait_for("the latency", lambda: swap(apfd)[1]["ReadLatencyUSec"] == 5000)
-    assert any("Swap" in s[4][1] for s in apfd.signals_of("PropertiesChanged", ROOT))
+    assert not apfd.signals_of("PropertiesChanged", ROOT)
 
     files.swaps("")
     apfdtest.wait_for("the devices to be gone", lambda: swap(apfd) == [])
+
+
+def test_swap_devices_without_vms(files, start_apfd, directory):
+    """The host has its figures without any VM."""
+    with open(f"{directory}/empty.xml", "w", encoding="utf-8") as f:
+        f.write("<node/>")
+    files.swaps("/dev/vdb2 partition\t2097148\t\t0\t\t-2\n")
+    apfd = start_apfd("--connect", f"test://{directory}/empty.xml", f"--proc-dir={directory}/proc",
+                      f"--sys-dir={directory}/sys", f"--cgroup-dir={directory}/cgroup")
+    assert apfd.names() == []
+    for used in (1024, 2048, 4096):
+        files.swaps(f"/dev/vdb2 partition\t2097148\t\t{used}\t\t-2\n")
+        apfdtest.wait_for("the use of swap", lambda: swap(apfd)[0]["Used"] == used << 10)
 
 
 def test_explain_needs_the_module(files, start):

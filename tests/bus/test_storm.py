@@ -52,8 +52,10 @@ def test_storm(start_apfd, libvirtd, directory):
     print(footprints, f"slowest answer {slowest:.3f} s")
     # The first round makes what the allocator keeps.
     assert footprints[-1][0] <= footprints[0][0]
-    assert footprints[-1][1] <= footprints[0][1] + 2048
-    assert "make no sense" not in apfd.log()
+    # A sanitizer keeps what is freed, on purpose.
+    if not os.environ.get("APF_SANITIZER"):
+        assert footprints[-1][1] <= footprints[0][1] + 2048
+    assert "are invalid, ignoring" not in apfd.log()
 
 
 def all_in_mode(apfd, mode):

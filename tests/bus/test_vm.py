@@ -2,17 +2,20 @@
 """org.apfd.VM1: what is shown, and who may change it."""
 
 import os
+import pathlib
 import signal
 import subprocess
+import xml.etree.ElementTree as ET
 
 import dbus
 import pytest
 
 import apfdtest
-from apfdtest import OTHER_UID, VM
+from apfdtest import MANAGER, OTHER_UID, ROOT, VM
 from conftest import DOMAINS
 
 WEB1 = "/org/apfd/vm/" + DOMAINS["web1"].replace("-", "_")
+DATA = pathlib.Path(__file__).resolve().parents[2] / "daemon/data"
 
 COUNTERS = ["Asked", "Refused", "RefusedNested", "NotPresent", "Delivered", "Halted", "Ready",
             "ReadyUnknown", "ReadyAll", "Dropped", "Repeated", "SyncStalls", "SyncStallNSec",
@@ -30,13 +33,38 @@ def test_all_properties_of_an_unwatched_vm(apfd):
     assert everything == {
         "UUID": DOMAINS["web1"], "Name": "web1", "LibvirtID": 1, "PID": 0, "Watched": False,
         "Mode": "auto", "ModeSource": "default", "VCPUModes": {}, "Manager": "libvirt",
+        "ID": "", "VMM": "",
         "Executable": "",
         "State": "unknown", "VCPUStates": [], "Since": 0, "SwappedBytes": 0,
+        "SwappedSource": "unknown",
         "Counters": {n: 0 for n in COUNTERS}, "Outstanding": 0, "GuestModule": "unknown",
         "GuestReport": {}, "PausedVCPUs": [], "AsyncRate": 0.0, "SyncRate": 0.0,
         "P50USec": 0, "P95USec": 0, "StallRatio": 0.0, "AsyncHistogram": [0] * 32,
         "SyncHistogram": [0] * 32, "Pressure": {}, "CGroup": "",
+        "NotCounted": [],
     }
+
+
+FIGURES = {"SwappedBytes", "Counters", "Outstanding", "GuestReport", "Pressure", "AsyncRate", "SyncRate",
+           "P50USec", "P95USec", "StallRatio", "AsyncHistogram", "SyncHistogram"}
+
+
+def test_what_is_announced(apfd):
+    """The daemon says of each property what the contract says."""
+    def announced(xml):
+        found = {}
+        for p in ET.fromstring(xml).iter("property"):
+            notes = {a.get("name"): a.get("value") for a in p.iter("annotation")}
+            found[p.get("name")] = notes.get("org.freedesktop.DBus.Property.EmitsChangedSignal", "true")
+        return found
+
+    for path, name in ((WEB1, VM), (ROOT, MANAGER)):
+        served = ET.fromstring(apfd.object(path, "org.freedesktop.DBus.Introspectable").Introspect())
+        [interface] = [i for i in served.iter("interface") if i.get("name") == name]
+        contract = (DATA / f"{name}.xml").read_text(encoding="utf-8")
+        assert announced(ET.tostring(interface)) == announced(contract)
+        silent = {p for p, value in announced(contract).items() if value == "false"}
+        assert silent == (FIGURES if name == VM else {"Swap"})
 
 
 def test_vcpus_need_the_module(apfd):
@@ -77,8 +105,8 @@ def test_process_found_later(start_apfd, domains_uri, directory, sleeper):
     changed = dict(changes[0][4][1])
     assert changed.pop("PID") == sleeper.pid
     assert changed.pop("Executable") == os.path.realpath("/bin/sleep")
-    # What its files say; test_pressure.py looks at that.
-    assert set(changed) <= {"SwappedBytes", "Pressure", "CGroup"}
+    # test_pressure.py looks at that. Figures that its files have are not announced.
+    assert set(changed) <= {"CGroup", "SwappedSource"}
     assert changes[0][4][2] == []
     assert not apfd.signals_of("PropertiesChanged", "/org/apfd/vm/" +
                                DOMAINS["web2"].replace("-", "_"))
@@ -159,6 +187,28 @@ def test_what_polkit_is_asked(apfd, polkit):
     assert first[4] != second[4]
 
 
+@pytest.mark.parametrize("method, signature, args, mode, what, later", [
+    ("SetState", "sau", ["pv", []], "pv", "VM", False),
+    ("Enable", "au", [[]], "on", "VM", False),
+    ("Disable", "au", [[1, 2]], "off", "vCPUs of VM", False),
+    ("SetMode", "saub", ["auto", [], False], "auto", "VM", False),
+    ("SetMode", "saub", ["default", [], True], "default", "VM", True),
+    ("SetMode", "saub", ["on", [0], True], "on", "vCPUs of VM", True),
+])
+def test_polkit_is_told_what_for(apfd, polkit, method, signature, args, mode, what, later):
+    """The prompt names VM and mode; rules can look at both."""
+    polkit.answer_with("ret = (False, False, {})")
+    path = apfd.vm_path("größe & maß")
+    apfd.call_as(OTHER_UID, path, VM, method, signature, args).result()
+    [(_, asked)] = polkit.calls("CheckAuthorization")
+    message = f"Authentication is required to set {what} $(vm) to $(mode) (asynchronous page faults)"
+    assert asked[2] == {
+        "polkit.message": message + (", also for its later starts" if later else ""),
+        "vm": "größe & maß", "uuid": "11111111-aaaa-4bbb-8ccc-000000000005", "mode": mode,
+        "persistent": "yes" if later else "no",
+    }
+
+
 def test_polkit_wants_a_password(apfd, polkit):
     polkit.answer_with("ret = (False, True, {})")
     result = set_state(apfd).result()
@@ -215,7 +265,7 @@ def test_polkit_is_not_flooded_by_one_user(apfd, polkit):
                       lambda: sum(c.popen.poll() is not None for c in calls) == 2)
     done = [c for c in calls if c.popen.poll() is not None]
     for result in [c.result() for c in done]:
-        assert result["error"] == "org.freedesktop.DBus.Error.AccessDenied"
+        assert result["error"] == "org.freedesktop.DBus.Error.LimitsExceeded"
         assert "More than 16 requests" in result["text"]
     for call in calls:
         if call not in done:

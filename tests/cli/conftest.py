@@ -46,10 +46,12 @@ def environment(bus):
 @pytest.fixture
 def run(apfctl_path, environment):
     """run(*args, env={...}) -> CompletedProcess of apfctl with text output."""
-    def run_apfctl(*args, env=None, timeout=30):
-        return subprocess.run([apfctl_path, *args], env={**environment, **(env or {})},
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=timeout, check=False)
+    def run_apfctl(*args, env=None, timeout=30, stdout=None):
+        with open(stdout or os.devnull, 'w', encoding='ascii') as file:
+            return subprocess.run([apfctl_path, *args], env={**environment, **(env or {})},
+                                  stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                  stdout=file if stdout else subprocess.PIPE,
+                                  timeout=timeout, check=False)
 
     return run_apfctl
 

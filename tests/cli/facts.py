@@ -18,13 +18,15 @@ HOST = {
               'Size': dbus.UInt64(8 << 30), 'Used': dbus.UInt64(327155712),
               'Reads': dbus.UInt64(4711), 'ReadLatencyUSec': dbus.UInt64(5200),
               'Synchronous': dbus.Boolean(False)}],
+    'Hooks': [],
 }
 HOST_ABSENT = dict(HOST, HostModule='absent', HostModuleVersion='', NoWaitSwapin='unknown',
                    NestedGuard=False)
 
 # What an apfd without the policy tells nothing of.
-NEW_OF_HOST = ('ConfigFiles', 'ConfigError', 'DryRun', 'Swap')
-NEW_OF_VM = ('Mode', 'ModeSource', 'VCPUModes', 'Pressure', 'CGroup', 'Manager', 'Executable')
+NEW_OF_HOST = ('ConfigFiles', 'ConfigError', 'DryRun', 'Swap', 'Hooks')
+NEW_OF_VM = ('Mode', 'ModeSource', 'VCPUModes', 'Pressure', 'CGroup', 'Manager', 'ID', 'VMM', 'Executable',
+             'NotCounted')
 
 
 def older(values):
@@ -46,6 +48,7 @@ GUEST_KEYS = {
     'PoolTaken': 'pool_taken', 'PoolExhausted': 'pool_exhausted', 'Sleepers': 'sleepers',
     'EarlyWakes': 'early_wakes', 'Rescues': 'rescues', 'UnknownTokens': 'unknown_tokens',
     'OldestSleeperMSec': 'oldest_sleeper_msec', 'Waits': 'waits', 'Wakes': 'wakes',
+    'Stuck': 'stuck',
 }
 
 BUCKETS = 32
@@ -92,6 +95,7 @@ WEB1 = {
     'VCPUStates': ['on', 'off'],
     'Since': 1790000000123456,
     'SwappedBytes': 327155712,
+    'SwappedSource': 'cgroup',
     'Counters': counters(Asked=1200, Refused=30, RefusedNested=4, NotPresent=1100, Delivered=1050,
                          Halted=50, Ready=1090, ReadyUnknown=2, ReadyAll=1, Dropped=9,
                          Repeated=17, SyncStalls=210, SyncStallNSec=BIG,
@@ -116,7 +120,10 @@ WEB1 = {
                  'FullAvg10': 3.25, 'StallRatio': 0.024, 'Trend': -0.0025, 'NewFigure': 1.0},
     'CGroup': '/machine.slice/machine-qemu\\x2d3\\x2dweb1.scope',
     'Manager': 'libvirt',
+    'ID': '',
+    'VMM': '',
     'Executable': '/usr/bin/qemu-system-x86_64',
+    'NotCounted': [],
 }
 
 WEB1_VCPUS = [
@@ -151,6 +158,7 @@ WEB2 = {
     'VCPUStates': [],
     'Since': 0,
     'SwappedBytes': 0,
+    'SwappedSource': 'unknown',
     'Counters': counters(),
     'Outstanding': 0,
     'GuestModule': 'unknown',
@@ -169,14 +177,17 @@ WEB2 = {
     'Pressure': {},
     'CGroup': '',
     'Manager': 'libvirt',
+    'ID': '',
+    'VMM': '',
     'Executable': '',
+    'NotCounted': [],
 }
 
 
 def vm(**given):
     """A quiet, watched VM, changed as given."""
     base = dict(WEB2, Watched=True, GuestModule='absent', State='on', VCPUStates=['on'],
-                Since=1790000000000000, LibvirtID=7, PID=77, AsyncHistogram=histogram({}),
+                Since=1790000000000000, LibvirtID=7, PID=77, SwappedSource='process', AsyncHistogram=histogram({}),
                 SyncHistogram=histogram({}))
     assert set(given) <= set(base), given
     return {**base, **given}
@@ -192,6 +203,7 @@ JSON_WEB1 = {
     'state': 'mixed',
     'vcpu_states': ['on', 'off'],
     'swapped_bytes': 327155712,
+    'swapped_source': 'cgroup',
     'outstanding_pages': 3,
     'async_swapins_per_sec': 120.5,
     'sync_swapins_per_sec': 3.25,
@@ -202,7 +214,7 @@ JSON_WEB1 = {
     'guest_report': {
         'pool_size': 2, 'pool_in_use': 0, 'pool_taken': 11, 'pool_exhausted': 0, 'sleepers': 4,
         'early_wakes': 12, 'rescues': 0, 'unknown_tokens': 13, 'oldest_sleeper_msec': 1200,
-        'waits': 1500, 'wakes': 1496,
+        'waits': 1500, 'wakes': 1496, 'stuck': 0,
     },
     'paused_vcpus': [],
     'mode': 'auto',
@@ -215,6 +227,8 @@ JSON_WEB1 = {
     },
     'cgroup': '/machine.slice/machine-qemu\\x2d3\\x2dweb1.scope',
     'manager': 'libvirt',
+    'id': '',
+    'vmm': '',
     'executable': '/usr/bin/qemu-system-x86_64',
 }
 
@@ -228,6 +242,7 @@ JSON_WEB2 = {
     'state': 'unknown',
     'vcpu_states': [],
     'swapped_bytes': None,
+    'swapped_source': 'unknown',
     'outstanding_pages': None,
     'async_swapins_per_sec': None,
     'sync_swapins_per_sec': None,
@@ -243,5 +258,7 @@ JSON_WEB2 = {
     'pressure': dict.fromkeys(JSON_WEB1['pressure']),
     'cgroup': '',
     'manager': 'libvirt',
+    'id': '',
+    'vmm': '',
     'executable': '',
 }

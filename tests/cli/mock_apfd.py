@@ -35,6 +35,10 @@ BUS_CONFIG = '''<busconfig>
 '''
 
 
+# All properties, whatever is asked for.
+LIST_VMS = f'ret = dbus.Dictionary({{dbus.ObjectPath(k): o.props["{VM}"] for k, o in objects.items() ' \
+    'if k.startswith("/org/apfd/vm/")}, signature="oa{sv}")'
+
 # What an apfd from before the policy lacks.
 NEW_METHODS = ('Reload', 'SetMode', 'Explain', 'History', 'Diagnose')
 
@@ -152,7 +156,8 @@ class MockApfd:
         else:
             mock.AddProperties(MANAGER, properties)
             mock.AddMethods(MANAGER, dbus.Array(
-                [('Reload', '', '', '')] if not older else [], signature='(ssss)'))
+                [('Reload', '', '', ''), ('ListVMs', 'as', 'a{oa{sv}}', LIST_VMS)] if not older else [],
+                signature='(ssss)'))
         self.has_host = True
         self._update_get_vm()
 
@@ -197,6 +202,15 @@ class MockApfd:
         ) + '}, signature="sv")' for finding in findings]
         self.object(path).AddMethod(interface, 'Diagnose', '', 'aa{sv}',
                                     f'ret = dbus.Array([{", ".join(entries)}], signature="a{{sv}}")')
+
+    def store(self, rows):
+        """From now on ListStored() answers ROWS; what a row leaves out is empty."""
+        types = {'File': 's', 'Name': 's', 'ID': 's', 'UUID': 's', 'Scope': 's', 'Mode': 's',
+                 'VCPUModes': 's', 'Used': 't', 'Running': 'b', 'Error': 's'}
+        empty = {key: {'s': '', 't': 0, 'b': False}[kind] for key, kind in types.items()}
+        self.object('/org/apfd').AddMethod(
+            MANAGER, 'ListStored', '', 'aa{sv}',
+            'ret = ' + dicts_code([{**empty, **row} for row in rows], types))
 
     def fail(self, path, interface, method, error, text):
         """From now on METHOD fails with the D-Bus error ERROR."""

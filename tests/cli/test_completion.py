@@ -10,8 +10,8 @@ import pytest
 import facts
 
 
-VERBS = ['list', 'status', 'enable', 'disable', 'auto', 'set', 'why', 'top', 'monitor', 'metrics',
-         'reload', 'doctor', 'policy-replay']
+VERBS = ['list', 'status', 'enable', 'disable', 'on', 'off', 'auto', 'set', 'why', 'top', 'monitor',
+         'metrics', 'reload', 'doctor', 'policy-replay', 'help']
 
 
 @pytest.fixture
@@ -48,7 +48,8 @@ def test_bash_verbs_and_options(bash_complete):
     assert bash_complete('st') == ['status']
     assert bash_complete('--v') == ['--version', '--vcpu']
     assert bash_complete('list', '--') == ['--help', '--version', '--no-ask-password', '--host',
-                                           '--json']
+                                           '--json', '--stored', '--all', '--state', '--sort',
+                                           '--no-legend']
     assert '--vcpu' in bash_complete('enable', 'web1', '--')
     assert bash_complete('nonsense', '') == []
 
@@ -59,13 +60,32 @@ def test_bash_vms_and_states(bash_complete, apfd):
     assert bash_complete('--vcpu', '0', 'set', 'w') == ['web1', 'web2']
     assert bash_complete('why', 'w') == ['web1', 'web2']
     assert bash_complete('doctor', 'web1', '') == ['web1', 'web2']
-    assert bash_complete('set', 'web1', '') == ['auto', 'on', 'pv', 'off', 'default']
-    assert bash_complete('set', 'web1', 'o') == ['on', 'off']
-    assert bash_complete('status', 'web1', '') == []
+    # After the first VM comes another one, or the mode.
+    assert bash_complete('set', 'web1', '') == ['web1', 'web2', 'auto', 'on', 'pv', 'off', 'default']
+    assert bash_complete('set', 'web1', 'web2', 'o') == ['on', 'off']
+    assert bash_complete('set', '--all', 'o') == ['on', 'off']
+    assert bash_complete('enable', '--all', '') == []
+    assert bash_complete('status', 'web1', '') == ['web1', 'web2']
+    assert bash_complete('reload', '') == []
+    assert bash_complete('help', 'o') == ['on', 'off']
+    assert bash_complete('help', 'off', '') == []
     assert bash_complete('monitor', '') == ['web1', 'web2']
     assert bash_complete('monitor', 'web1', 'web2', '--json', 'w') == ['web1', 'web2']
-    assert bash_complete('list', '') == []
+    assert bash_complete('list', '') == ['web1', 'web2']
+    assert bash_complete('metrics', '') == []
     assert bash_complete('enable', '--vcpu', '') == []
+
+
+def test_bash_values_of_options(bash_complete):
+    assert bash_complete('list', '--state', '') == ['on', 'pv', 'off', 'mixed', 'unknown']
+    # As bash itself makes words of it.
+    assert bash_complete('list', '--state', '=', 'on,of') == ['on,off']
+    assert bash_complete('list', '--state', '=') == ['on', 'pv', 'off', 'mixed', 'unknown']
+    assert bash_complete('list', '--sort', 'u') == ['uuid']
+    assert bash_complete('top', '--sort', 's') == ['state', 'swapped', 'sync', 'stalled']
+    assert bash_complete('monitor', '--event', 'vm-added,gate-changed,pool-r') == [
+        'vm-added,gate-changed,pool-returned']
+    assert bash_complete('top', '--interval', '') == []
 
 
 def test_bash_asks_no_other_host(bash_complete, apfd):
@@ -105,9 +125,13 @@ def test_fish(scripts, shell_environment, apfd, tmp_path):
 
     assert sorted(complete('apfctl ')) == sorted(VERBS)
     assert complete('apfctl status ') == ['web1', 'web2']
-    assert complete('apfctl status web1 ') == []
+    assert complete('apfctl reload ') == []
+    assert complete('apfctl list --sort pres') == ['pressure']
+    assert 'vm-added' in complete('apfctl monitor --event vm-')
+    assert complete('apfctl help stat') == ['status']
     assert complete('apfctl monitor web1 web2 ') == ['web1', 'web2']
-    assert sorted(complete('apfctl set web1 ')) == ['auto', 'default', 'off', 'on', 'pv']
+    assert sorted(complete('apfctl set web1 ')) == ['auto', 'default', 'off', 'on', 'pv', 'web1',
+                                                    'web2']
     assert '--vcpu' in complete('apfctl enable --')
     assert '--vcpu' not in complete('apfctl list --')
 
@@ -146,6 +170,12 @@ def test_zsh(scripts, shell_environment, apfd, tmp_path):
         # Any number of VMs.
         os.write(fd, b'\x15apfctl monitor web1 web2 w\t\t')
         read_until('web1  web2')
+        os.write(fd, b'\x15apfctl set web1 de\t')
+        read_until('default ')
+        os.write(fd, b'\x15apfctl list --sort=pre\t')
+        read_until('--sort=pressure')
+        os.write(fd, b'\x15apfctl list --state=on,mi\t')
+        read_until('--state=on,mixed')
     finally:
         os.kill(pid, 9)
         os.waitpid(pid, 0)

@@ -138,12 +138,36 @@ def test_another_host_without_apfd_is_not_this_one(run, tmp_path):
 def test_an_apfd_that_cannot_diagnose(run, apfd):
     apfd.fail('/org/apfd', MANAGER, 'Diagnose', 'org.freedesktop.DBus.Error.UnknownMethod', 'none')
     result = run('doctor')
-    assert (result.returncode, result.stdout) == (1, '')
+    assert (result.returncode, result.stdout) == (6, '')
     assert 'same version' in result.stderr
+
+
+def test_nowhere_to_write(run, ill):
+    """What nobody could read was not checked."""
+    result = run('doctor', 'web1', stdout='/dev/full')
+    assert result.returncode == 6
+    assert 'cannot write' in result.stderr
 
 
 def test_too_many(run, ill):
     ill.fail(ill.web1, VM, 'Diagnose', 'org.freedesktop.DBus.Error.LimitsExceeded', 'Too many')
     result = run('doctor', 'web1')
-    assert (result.returncode, result.stdout) == (1, '')
+    assert (result.returncode, result.stdout) == (6, '')
     assert 'Too many; try again' in result.stderr
+
+
+def test_patterns_and_failures(run, ill):
+    """Every VM that can be checked is checked; the status is the worst."""
+    names = [vm['name'] for vm in json.loads(run('doctor', '--json', 'web[2-9]', 'web1').stdout)['vms']]
+    assert names == ['web2', 'web1']
+    result = run('doctor', '--json', 'web3', 'web2')
+    assert result.returncode == 3
+    assert [vm['name'] for vm in json.loads(result.stdout)['vms']] == ['web2']
+    assert 'doctor web3: ' in result.stderr
+    ill.fail(ill.web1, VM, 'Diagnose', 'org.freedesktop.DBus.Error.LimitsExceeded', 'Too many')
+    # 6 is the worst: web1 could not be checked, though web3 does not exist.
+    assert run('doctor', 'web3', 'web1').returncode == 6
+    result = run('doctor', '--json', '--all')
+    assert result.returncode == 6
+    assert [vm['name'] for vm in json.loads(result.stdout)['vms']] == ['web2']
+    assert 'doctor web1: Too many' in result.stderr

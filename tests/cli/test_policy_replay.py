@@ -13,10 +13,23 @@ SHAPES = sorted(p.stem for p in FOLDER.glob('*.history'))
 REACTION_SEC = 2
 
 
-def decisions(run, path):
+# What stands before a history, and where the decisions are that are expected then.
+RESTS = {'off': 'expected', 'on': 'rest-on.expected'}
+
+
+def replay(run, path):
     result = run('policy-replay', '--json', str(path))
     assert (result.returncode, result.stderr) == (0, '')
     return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.fixture
+def decisions(run, tmp_path):
+    def find(shape, rest='off'):
+        path = tmp_path / 'history'
+        path.write_text(json.dumps({'params': {'Rest': rest}}) + '\n' + (FOLDER / f'{shape}.history').read_text())
+        return replay(run, path)
+    return find
 
 
 def samples(shape):
@@ -30,40 +43,50 @@ def test_there_are_all_shapes():
                            'flapping'}
 
 
+@pytest.mark.parametrize('rest', RESTS)
 @pytest.mark.parametrize('shape', SHAPES)
-def test_shape(run, shape):
-    expected = [line for line in (FOLDER / f'{shape}.expected').read_text().splitlines()
+def test_shape(decisions, shape, rest):
+    expected = [line for line in (FOLDER / f'{shape}.{RESTS[rest]}').read_text().splitlines()
                 if not line.startswith('#')]
-    found = decisions(run, FOLDER / f'{shape}.history')
+    found = decisions(shape, rest)
     assert [f'{d["t"]:g} {d["vcpu"]} {d["state"]} {d["rule"]}' for d in found] == expected
     assert all(len(d['reason']) > 10 for d in found)
 
 
 @pytest.mark.parametrize('shape', ['burst', 'ramp', 'sawtooth'])
-def test_two_switches_for_an_onset(run, shape):
-    found = decisions(run, FOLDER / f'{shape}.history')
+def test_two_switches_for_an_onset(decisions, shape):
+    found = decisions(shape)
     assert [d['state'] for d in found] == ['on', 'off']
     first = next(s['t'] for s in samples(shape) if s['WaitRatio'] >= 0.05)
     assert first <= found[0]['t'] <= first + REACTION_SEC
 
 
+@pytest.mark.parametrize('rest', RESTS)
 @pytest.mark.parametrize('shape', SHAPES)
-def test_never_on_while_it_must_be_off(run, shape):
+def test_never_on_while_it_must_be_off(decisions, shape, rest):
     """Whatever the shape: by the figures themselves, not by what the policy says of them."""
-    states = {(d['t'], d['vcpu']): d['state'] for d in decisions(run, FOLDER / f'{shape}.history')}
+    states = {(d['t'], d['vcpu']): d['state'] for d in decisions(shape, rest)}
     state = {}
     for s in samples(shape):
         vcpu = s.get('vcpu', 0)
-        state[vcpu] = states.get((s['t'], vcpu), s.get('state', state.get(vcpu, 'off')))
+        state[vcpu] = states.get((s['t'], vcpu), s.get('state', state.get(vcpu, rest)))
         if s.get('PoolInUse', 0) > 0 or s.get('NestedRate', 0) > 0 or s['SwapSynchronous'] == 1:
             assert state[vcpu] == 'off', s
+
+
+@pytest.mark.parametrize('shape', SHAPES)
+def test_closed_for_a_cause_only(decisions, shape):
+    """Rest=on: pressure and its end are recorded and change no gate."""
+    causes = {'emergency-pool', 'nested', 'rescues', 'fast-swap', 'cool-down', 'mode'}
+    for d in decisions(shape, 'on'):
+        assert d['state'] == 'on' or d['rule'] in causes, d
 
 
 def test_text(run):
     result = run('policy-replay', str(FOLDER / 'burst.history'))
     lines = result.stdout.splitlines()
     assert [line.split()[:5] for line in lines] == [['21.000', 'vCPU', '0', 'on', 'pressure'],
-                                                   ['50.000', 'vCPU', '0', 'off', 'calm']]
+                                                   ['50.000', 'vCPU', '0', 'on', 'calm']]
     assert all('swap-ins/s' in line for line in lines)
 
 
@@ -95,6 +118,8 @@ def test_standard_input(apfctl_path, environment):
     ('{"params": {"EnterStallRatio": 2}}', 'EnterStallRatio'),
     ('{"params": {"EnterStallRatio": "1"}}', 'EnterStallRatio'),
     ('{"params": {"LeaveStallRatio": 0.5}}', 'LeaveStallRatio must be less'),
+    ('{"params": {"Rest": "auto"}}', 'Rest is not on, pv or off'),
+    ('{"params": {"Rest": 1}}', 'Rest'),
     ('{"params": 5}', 'params'),
     ('{"params": {}, "t": 2}', 'params'),
     ('{"t": 2, "x": "' + 'x' * 70000 + '"}', 'too long'),

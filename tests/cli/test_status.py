@@ -2,6 +2,7 @@
 import json
 import re
 
+import dbus
 import pytest
 
 import facts
@@ -48,7 +49,7 @@ def test_fields(run, apfd):
     assert got['Guest pool'] == '0 of 2 nodes in use; taken: 11, exhausted: 0'
     assert got['Guest tasks'] == '4 asleep, the oldest for 1.2 s'
     assert got['Guest total'] == ('waits: 1500, wakes: 1496, rescues: 0, unknown tokens: 13, '
-                                  'early wakes: 12')
+                                  'early wakes: 12, lost interrupts: 0')
     assert 'Paused' not in got
     assert got['Host'] == 'apf_host present 0.1.0, no-wait swap-in not-needed, nested guard on'
     assert 'Note' not in got
@@ -58,13 +59,13 @@ def test_wrong_configuration_and_dry_run(run, apfd):
     apfd.set_host(dict(facts.HOST, ConfigError='a.conf:3: b\nc.conf:4: \x1b', DryRun=True))
     text = run('status', 'web1').stdout
     assert re.findall('^ *Config error: (.*)$', text, re.M) == ['a.conf:3: b', 'c.conf:4: \\x1b']
-    assert fields(text)['Dry run'] == 'apfd only says what it would do'
+    assert fields(text)['Dry run'] == 'apfd only reports its decisions and changes nothing'
 
 
 def test_vcpus(run, apfd):
     table = run('status', 'web1').stdout.split('\n\n')[1].splitlines()
     assert [line.split() for line in table] == [
-        ['VCPU', 'STATE', 'GUEST', 'APF', 'WAITING', 'TOLD', 'HALTED', 'READY', 'AVG', 'SYNC',
+        ['VCPU', 'STATE', 'GUEST', 'APF', 'WAITING', 'NOTIFIED', 'HALTED', 'READY', 'AVG', 'SYNC',
          'AVG', 'REFUSED', 'PAUSED', 'DROPPED', 'REPEATED', 'MISSED', 'BAD'],
         ['0', 'on', 'user', '3', '1050', '50', '1090', '5.0', 'ms', '10', '2.0', 'ms', '0', '0',
          '0', '0', '0', '0'],
@@ -117,9 +118,9 @@ def test_paused(run, empty_apfd):
     assert status['vcpus'][0]['paused'] is True
     assert status['vcpus'][0]['guest_report'] == facts.json_guest(paused['GuestReport'])
     # The guest's module switched APF off on this vCPU; it is not that it never asked.
-    assert [f['id'] for f in status['findings']] == ['pool-in-use']
+    assert [(f['id'], f['check']) for f in status['findings']] == [('pool-in-use', 'guest-pool')]
     assert got['Note'] == ('the gate of 1 vCPU is closed: the guest lacked memory for a wake-up '
-                           'and has 1 of 2 emergency nodes in use; it opens when they are back')
+                           'and has 1 of 2 emergency nodes in use; it opens when they are free again')
 
 
 def test_histogram(run, apfd):
@@ -170,6 +171,7 @@ def test_json(run, apfd):
             'swap': [{'path': '/dev/vdb', 'kind': 'disk', 'size_bytes': 8 << 30,
                       'used_bytes': 327155712, 'reads': 4711, 'read_latency_usec': 5200,
                       'synchronous': False}],
+            'hooks': [],
         },
     }
 
@@ -219,10 +221,11 @@ BUSY = {'Ready': 30, 'SyncStalls': 970}
      'paused', "closed for the guest's emergency nodes at 900 of 1000 faults"),
     ({}, dict(reported(PoolInUse=1), PausedVCPUs=[0, 2]), 'user',
      'pool-in-use', 'the gate of 2 vCPUs is closed'),
-    ({}, reported(PoolExhausted=3), 'user', 'pool-exhausted', '(times: 3)'),
+    ({}, reported(PoolExhausted=3), 'user', 'pool-exhausted', 'ran out of emergency nodes 3 times'),
     ({}, reported(Sleepers=1, OldestSleeperMSec=5000), 'user', 'waiter-old',
      'has waited 5.0 s for its page'),
     ({}, reported(Rescues=4), 'user', 'rescues', 'did not come in time: 4 so far'),
+    ({}, reported(Stuck=3), 'user', 'slot-stuck', 'handled the events later: 3 so far'),
     ({}, {'Counters': facts.counters(Ready=1000, BadReports=2)}, 'user', 'bad-reports',
      'were ignored: 2 so far'),
     ({}, {'Counters': facts.counters(Ready=1000)}, 'off',
@@ -273,3 +276,79 @@ def test_no_finding_without_proof(run, empty_apfd, host, counters):
 def test_no_finding_of_a_sound_guest(run, empty_apfd, figures):
     empty_apfd.add_vm(facts.vm(Name='db', **reported(**figures)), [vcpu()])
     assert json.loads(run('status', 'db', '--json').stdout)['findings'] == []
+
+
+def test_several_vms(run, apfd):
+    for args in (['web1', 'web2'], ['--all'], ['web?'], ['web[12]', 'web1']):
+        result = run('status', '--json', *args)
+        assert (result.returncode, result.stderr) == (0, '')
+        vms = json.loads(result.stdout)
+        assert [vm['name'] for vm in vms] == ['web1', 'web2']
+        assert len(vms[0]['vcpus']) == 2
+    # One VM is an object, however it is named; a pattern is an array, however few match.
+    assert json.loads(run('status', '--json', '3').stdout)['name'] == 'web1'
+    assert [vm['name'] for vm in json.loads(run('status', '--json', '*2').stdout)] == ['web2']
+    result = run('status', 'web2', 'web3', 'web1')
+    assert result.returncode == 3
+    assert [line.split()[-1] for line in result.stdout.splitlines() if ' VM: ' in line] == [
+        'web2', 'web1']
+    assert result.stderr.startswith('apfctl: status web3: ')
+
+
+def test_vm_without_figures_is_told_with_the_others(run, apfd):
+    apfd.fail(apfd.web1, 'org.apfd.VM1', 'GetVCPUs', 'org.apfd.Error.Failed', 'no figures')
+    result = run('status', '--all', '--json')
+    assert result.returncode == 1
+    assert [vm['name'] for vm in json.loads(result.stdout)] == ['web2']
+    assert result.stderr.startswith('apfctl: status web1: no figures')
+
+
+def test_host(run, apfd):
+    apfd.add_vm(facts.vm(Name='db', UUID='5a7e0f3c-0003-4a00-8000-000000000003', AsyncRate=9.5,
+                         SyncRate=0.75, SwappedBytes=1 << 20, StallRatio=0.25))
+    result = run('status')
+    assert (result.returncode, result.stderr) == (0, '')
+    assert result.stdout.splitlines() == [
+        '        apfd: 0.1.0',
+        '    apf_host: present 0.1.0',
+        '     No-wait: not-needed',
+        'Nested guard: on',
+        '     libvirt: connected (qemu:///system)',
+        ' Config file: /etc/apfd/apfd.conf',
+        '   Host swap: /dev/vdb (disk), 312.0 MiB of 8.0 GiB used, reads take 5.2 ms',
+        '         VMs: 3, 2 of them watched; 1 on; 1 mixed; 1 unknown',
+        '     Swapped: 313.0 MiB',
+        '    Swap-ins: 130/s asynchronous, 4.0/s synchronous',
+        'Most stalled: db, 25 %',
+    ]
+
+
+def test_host_in_json(run, apfd):
+    result = run('status', '--json')
+    assert (result.returncode, result.stderr) == (0, '')
+    got = json.loads(result.stdout)
+    assert got.pop('host') == json.loads(run('status', 'web1', '--json').stdout)['host']
+    assert got == {
+        'vm_count': 2, 'watched_vm_count': 1,
+        'vm_count_by_state': {'on': 0, 'pv': 0, 'off': 0, 'mixed': 1, 'unknown': 1},
+        'swapped_bytes': 327155712, 'async_swapins_per_sec': 120.5, 'sync_swapins_per_sec': 3.25,
+    }
+
+
+def test_host_without_module_and_vms(run, empty_apfd):
+    empty_apfd.set_host(dict(facts.HOST_ABSENT, DryRun=True, Swap=[],
+                             ConfigError='/etc/apfd/apfd.conf:3: wrong', Hooks=[
+                                 {'Name': dbus.String('ready'), 'Placed': dbus.Boolean(False),
+                                  'Required': dbus.Boolean(False), 'On': dbus.String('x'),
+                                  'Error': dbus.String('gone'),
+                                  'Takes': dbus.Array(['Ready'], signature='s')}]))
+    shown = fields(run('status').stdout)
+    assert shown['apf_host'] == 'absent'
+    assert shown['Not placed'] == 'ready'
+    assert shown['Config error'] == '/etc/apfd/apfd.conf:3: wrong'
+    assert shown['Dry run'] == 'apfd only reports its decisions and changes nothing'
+    assert shown['VMs'] == '0, 0 of them watched'
+    assert shown['Swap-ins'] == '-/s asynchronous, -/s synchronous'
+    assert 'Most stalled' not in shown
+    got = json.loads(run('status', '--json').stdout)
+    assert (got['async_swapins_per_sec'], got['vm_count']) == (None, 0)

@@ -134,12 +134,12 @@ def test_top_on_a_dumb_terminal_prints_tables(on_terminal, apfd):
 def test_doctor_wraps_words_but_nothing_that_is_to_be_copied(on_terminal, empty_apfd):
     command = '  modprobe ' + 'x' * 90
     empty_apfd.diagnose('/org/apfd', 'org.apfd.Manager1',
-                        [('module', 'fail', 'word ' * 20, 'long ' * 20 + '\n' + command)])
+                        [('memory', 'fail', 'word ' * 20, 'long ' * 20 + '\n' + command)])
     status, coloured = finish(on_terminal('doctor', columns=80))
     assert status == 1
     assert '\x1b[1;31mfail' in coloured
     lines = ESCAPE.sub('', coloured).replace('\r', '').split('\n')
-    assert lines[1] == '  fail     module        ' + ' '.join(['word'] * 11)
+    assert lines[1] == '  fail     memory        ' + ' '.join(['word'] * 11)
     assert lines[2] == ' ' * 25 + ' '.join(['word'] * 9)
     assert lines[3] == ' ' * 25 + ' '.join(['long'] * 11)
     assert ' ' * 25 + command in lines

@@ -87,6 +87,17 @@ def test_sorts(terminal, three):
         top.wait_for(f'^3 VMs by {column}, ')
 
 
+def test_begins_as_told(terminal, three):
+    top = terminal('--sort=-swapped', 'vm[13]', '--interval=0.1')
+    top.wait_for('^2 VMs by SWAPPED, rising')
+    in_order(top, 'vm1', 'vm3')
+    # Of the VMs that start later, only those that match.
+    three.add_vm(vm(4, SwappedBytes=9 << 20))
+    three.remove_vm('/org/apfd/vm/' + UUID.format(1).replace('-', '_'))
+    top.wait_for('^1 VM by SWAPPED, rising')
+    in_order(top, 'vm3')
+
+
 def test_the_choice_goes_with_its_vm(terminal, three):
     top = terminal('--interval=0.1')
     chosen(top, 'vm1')
@@ -163,7 +174,7 @@ def test_without_vcpu_figures(terminal, empty_apfd):
     top = terminal('--interval=0.1')
     chosen(top, 'vm1')
     top.keys('Enter')
-    top.wait_for('apfd has no figures of its vCPUs')
+    top.wait_for('apfd has no figures for the vCPUs')
     top.keys('q')
     chosen(top, 'vm1')
 
@@ -172,9 +183,9 @@ def test_latency_as_bars(terminal, three):
     top = terminal()
     chosen(top, 'vm1')
     top.keys('l')
-    top.wait_for('no page was swapped in so far')
+    top.wait_for('no page was swapped in yet')
     top.keys('BSpace', 'End', 'l')
-    top.wait_for('^vm3: latency of its swap-ins')
+    top.wait_for('^vm3: latency of swap-ins')
     text = top.wait(lambda text: '#' in text and text, 'bars')
     bars = {line.split('ms')[0].strip(): line.count('#') for line in text.split('\n') if '#' in line}
     first, longest = list(bars.values())[:2]
@@ -283,6 +294,23 @@ def test_switches_one_vcpu(terminal, empty_apfd):
     assert empty_apfd.calls(path, 'SetState') == [['off', [1]]]
 
 
+def test_says_that_automatic_control_ends(terminal, empty_apfd):
+    """web1 is automatic, its vCPU 1 is not."""
+    empty_apfd.add_vm(facts.WEB1, facts.WEB1_VCPUS)
+    top = terminal('--interval=0.2')
+    top.wait_for('^>web1 ')
+    top.keys('d')
+    top.wait_for(r'^Set web1 to off \(ends automatic control\)\? y/n')
+    top.keys('n', 'a')
+    top.wait_for(r'^Set web1 to auto\? y/n')
+    top.keys('n', 'Enter')
+    top.wait_for('^>   0  on ')
+    top.keys('e')
+    top.wait_for(r'^Set vCPU 0 of web1 to on \(ends automatic control\)\? y/n')
+    top.keys('n', 'Down', 'e')
+    top.wait_for(r'^Set vCPU 1 of web1 to on\? y/n')
+
+
 def test_a_question_outlives_a_new_size(terminal, three):
     path = '/org/apfd/vm/' + UUID.format(1).replace('-', '_')
     top = terminal('--interval=0.2')
@@ -337,7 +365,7 @@ def test_help_tells_every_key(terminal, three):
     chosen(top, 'vm1')
     top.keys('?')
     top.wait_for('^apfctl top: keys')
-    for line in ('Enter +vCPUs of', 'r +turn', 'W +sort by SWAPPED', 'G +sort by GUEST'):
+    for line in ('Enter +vCPUs of', 'r +reverse', 'W +sort by SWAPPED', 'G +sort by GUEST'):
         top.wait_for(rf'^ {line}')
     top.resize(20, 5)
     top.wait(lambda text: 'Up, Down' in text and 'sort' not in text, 'its beginning')

@@ -74,8 +74,33 @@ def test_half_an_explanation_is_refused(run, empty_apfd):
     empty_apfd.add_vm(facts.vm(Name='db'), explain=[half])
     result = run('why', 'db')
     assert (result.returncode, result.stdout) == (1, '')
-    assert "'Rule' of its reasons" in result.stderr
+    assert "'Rule' is missing or wrong in apfd's data about the reasons" in result.stderr
 
 
 def test_no_such_vm(run, apfd):
     assert run('why', 'wbe1').returncode == 3
+
+
+def test_several_vms(run, empty_apfd):
+    """JSON is an array whenever more than one VM could have been meant."""
+    empty_apfd.add_vm(facts.vm(Name='db1', UUID='5a7e0f3c-0001-4a00-8000-000000000001'),
+                      explain=EXPLAIN)
+    result = run('why', 'db*', '--json')
+    assert [vm['name'] for vm in json.loads(result.stdout)] == ['db1']
+    empty_apfd.add_vm(facts.vm(Name='db2', UUID='5a7e0f3c-0002-4a00-8000-000000000002'))
+    for args in (['db1', 'db2'], ['--all'], ['*']):
+        result = run('why', *args, '--json')
+        assert (result.returncode, result.stderr) == (0, '')
+        assert [(vm['name'], len(vm['vcpus'])) for vm in json.loads(result.stdout)] == [
+            ('db1', len(EXPLAIN)), ('db2', 0)]
+    result = run('why', 'db2', 'db3', 'db1')
+    assert result.returncode == 3
+    assert [line.split()[-1] for line in result.stdout.splitlines() if ' VM: ' in line] == [
+        'db2', 'db1']
+    assert '\n\n          VM: db1\n' in result.stdout
+    assert result.stderr.startswith('apfctl: why db3: ')
+
+
+def test_all_of_none(run, empty_apfd):
+    result = run('why', '--all', '--json')
+    assert (result.returncode, json.loads(result.stdout)) == (0, [])

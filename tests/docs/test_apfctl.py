@@ -10,13 +10,18 @@ from mdoc import Page, items, marked
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CLI = ROOT / 'cli'
+CLIENT = ROOT / 'lib' / 'client'
+COMMON = ROOT / 'lib' / 'common'
 PAGE = Page('apfctl.1')
+
+
+FORMS = {'one': '{}', 'optional': '[{}]', 'any': '[{}...]', 'some': '{}...'}
 
 
 def synopsis(tables, verb):
     options = {o['name']: o for o in tables['options']}
     parts = ['apfctl', verb['name'],
-             *(f'[{arg["name"]}...]' if arg['any'] else arg['name'] for arg in verb['args'])]
+             *(FORMS[arg['count']].format(arg['name']) for arg in verb['args'])]
     for name in verb['options']:
         arg = options[name]['arg']
         parts.append(f'[--{name} {arg}]' if arg else f'[--{name}]')
@@ -32,9 +37,9 @@ def test_synopsis(tables):
 def test_verbs(tables):
     got = [[w for w in item if w not in ('Cm', 'Ar')]
            for item in items(PAGE.section('DESCRIPTION', 'Verbs'))]
+    forms = {'one': '{}', 'optional': 'Op {}', 'any': 'Op {} ...', 'some': '{} ...'}
     assert got == [
-        [v['name'], *(w for a in v['args']
-                      for w in (['Op', a['name'], '...'] if a['any'] else [a['name']]))]
+        [v['name'], *(w for a in v['args'] for w in forms[a['count']].format(a['name']).split())]
         for v in tables['verbs']
     ]
 
@@ -103,14 +108,15 @@ def test_verb_help(tables, help_of):
 
 
 def json_keys():
-    """Keys the sources write; verb-complete.c is not for users."""
+    """Keys the sources write; verbs/complete.c is not for users."""
     keys = set()
-    for path in (CLI / 'json.c', CLI / 'top-view.c', CLI / 'event.c', CLI / 'verb-doctor.c'):
+    for path in (CLIENT / 'json.c', CLI / 'top' / 'top-view.c', CLI / 'out' / 'event-print.c', CLI / 'verbs' / 'doctor.c',
+                 CLI / 'verbs' / 'list-stored.c', CLI / 'verbs' / 'status-host.c'):
         keys |= set(re.findall(r'json_add\w*\(\s*\w+,\s*(?:[^",;]+,\s*)?"(\w+)"', path.read_text()))
-    pressure = set(re.findall(r'\{ "[A-Z]\w+", "(\w+)"', (CLI / 'pressure.c').read_text()))
-    counters = set(re.findall(r'\{ "[A-Z]\w+", "(\w+)"', (CLI / 'vm.c').read_text()))
-    figures = set(re.findall(r'\{ "[A-Z]\w+", "(\w+)"', (CLI / 'guest.c').read_text()))
-    assert len(keys) > 50 and len(counters) == 18 and len(figures) == 12 and len(pressure) == 9
+    pressure = set(re.findall(r'\[PRESSURE_\w+\] = "(\w+)"', (CLIENT / 'pressure.c').read_text()))
+    counters = set(re.findall(r'\{ APF_STAT_\w+, "(\w+)"', (CLIENT / 'vm.c').read_text()))
+    figures = set(re.findall(r'\{ APF_GUEST_A_\w+, "(\w+)"', (CLIENT / 'guest.c').read_text()))
+    assert len(keys) > 50 and len(counters) == 18 and len(figures) == 13 and len(pressure) == 9
     return keys | counters | figures | pressure
 
 
@@ -118,11 +124,25 @@ def test_json_keys():
     assert set(marked(PAGE.section('JSON'), 'Va')) == json_keys()
 
 
+def notes():
+    """{constant: (id, check)} of the notes of status."""
+    source = (COMMON / 'diagnosis.c').read_text()
+    return {note: (id, check) for note, id, check in
+            re.findall(r'\[(NOTE_\w+)\] = \{ "([a-z-]+)", (CHECK_\w+) \}', source)}
+
+
 def test_findings():
-    ids = set(re.findall(r'found\(&?f, "([a-z-]+)"', (CLI / 'finding.c').read_text()))
+    used = set(re.findall(r'add_finding\(\s*&?f,\s*(NOTE_\w+)', (CLIENT / 'finding.c').read_text()))
+    assert used == set(notes())
     documented = [item[1] for item in items(PAGE.section('FINDINGS'))]
-    assert len(documented) == len(set(documented))
-    assert set(documented) == ids
+    assert sorted(documented) == sorted(id for id, _ in notes().values())
+
+
+def test_notes_and_checks_share_one_space_of_names():
+    """A note has the name of a check only if it is about that check."""
+    checks = dict(re.findall(r'\[(CHECK_\w+)\] = \{ "([a-z-]+)"', (COMMON / 'diagnosis.c').read_text()))
+    for id, check in notes().values():
+        assert id not in checks.values() or checks[check] == id
 
 
 def test_checks(tables):
@@ -133,37 +153,62 @@ def test_checks(tables):
 
 def test_every_check_is_made():
     """And none without a row in the table."""
-    daemon = ROOT / 'daemon'
     made = set()
-    for name in ('doctor.c', 'doctor-host.c', 'doctor-vm.c'):
-        made |= set(re.findall(r'diag_add\(\w+, (CHECK_\w+)', (daemon / name).read_text()))
-    in_table = re.findall(r'\[(CHECK_\w+)\]', (daemon / 'diagnosis.c').read_text())
+    for path in [*(ROOT / 'daemon' / 'doctor').glob('*.c'), *COMMON.glob('doctor-*.c')]:
+        made |= set(re.findall(r'diag_add\(\w+, (CHECK_\w+)', path.read_text()))
+    in_table = re.findall(r'\[(CHECK_\w+)\]', (COMMON / 'diagnosis.c').read_text())
     assert made == set(in_table)
 
 
-def test_events():
-    source = (CLI / 'event.c').read_text()
-    ids = re.findall(r'^\t(?:\[EVENT_\w+\] = )?\{ "([a-z-]+)", STYLE_', source, re.M)
-    assert len(ids) == 14
+def words_of(tables, verb, option):
+    return next(v['values'][option] for v in tables['verbs'] if v['name'] == verb)
+
+
+def test_events(tables):
+    source = (CLI / 'out' / 'event-print.c').read_text()
+    names = dict(re.findall(r'#define (NAME_\w+)\s+"([^"]+)"', (COMMON / 'names.h').read_text()))
+    ids = [names.get(word, word.strip('"')) for word in
+           re.findall(r'^\t(?:\[EVENT_\w+\] = )?\{ ("[a-z-]+"|NAME_\w+), STYLE_', source, re.M)]
+    assert len(ids) == 15
     documented = [w for item in items(PAGE.section('EVENTS')) for w in item[1:] if w != ',']
     assert sorted(documented) == sorted(ids)
+    assert sorted(words_of(tables, 'monitor', 'event')) == sorted(ids)
+
+
+def test_csv():
+    """Every column, in its order."""
+    source = (CLI / 'top' / 'top-csv.c').read_text()
+    table = re.search(r'csv_columns\[\] = \{(.*?)\n\};', source, re.S).group(1)
+    names = ['time', 'name', *re.findall(r'\{ "(\w+)"', table)]
+    assert len(names) == 20
+    documented = [w for item in items(PAGE.section('CSV')) for w in item[1:] if w != ',']
+    assert documented == names
+    # Named as in JSON, for all that JSON has.
+    assert set(names) - {'time'} <= json_keys()
+
+
+def test_words_of_state(tables):
+    text = '\n'.join(PAGE.section('DESCRIPTION', 'Options'))
+    entry = re.search(r'^\.It Fl -state(.*?)^\.It', text, re.M | re.S).group(1)
+    assert marked(entry.splitlines(), 'Sy') == words_of(tables, 'list', 'state')
 
 
 def test_environment():
     read = set()
-    for path in CLI.glob('*.c'):
+    for path in [*CLI.rglob('*.c'), *CLIENT.glob('*.c')]:
         read |= set(re.findall(r'getenv\("(\w+)"\)', path.read_text()))
     # libsystemd reads this one for us.
     read.add('DBUS_SYSTEM_BUS_ADDRESS')
     assert set(marked(PAGE.section('ENVIRONMENT'), 'Ev')) == read
 
 
-@pytest.mark.parametrize('source, array', [('top-view.c', 'top_columns'),
-                                           ('top-view.c', 'top_vcpu_columns'),
-                                           ('verb-status.c', 'vcpu_columns'),
-                                           ('verb-status.c', 'guest_columns'),
-                                           ('verb-list.c', 'columns'),
-                                           ('verb-why.c', 'columns')])
+@pytest.mark.parametrize('source, array', [('top/top-view.c', 'top_columns'),
+                                           ('top/top-view.c', 'top_vcpu_columns'),
+                                           ('verbs/status.c', 'vcpu_columns'),
+                                           ('verbs/status.c', 'guest_columns'),
+                                           ('verbs/list.c', 'list_columns'),
+                                           ('verbs/list-stored.c', 'stored_columns'),
+                                           ('verbs/why.c', 'columns')])
 def test_columns(source, array):
     body = re.search(rf'table_column {array}\[\w*\] = \{{(.*?)\n\}};', (CLI / source).read_text(),
                      re.S).group(1)
@@ -178,7 +223,7 @@ def test_columns(source, array):
 
 def test_keys_of_top():
     """Every key that orders, of both tables, in the order of their columns."""
-    source = (CLI / 'top-order.c').read_text()
+    source = (CLI / 'top' / 'top-order.c').read_text()
     tables = [re.findall(r"\{ '(.)', ", body)
               for body in re.findall(r'top_order top_\w+\[\w+\] = \{(.*?)\n\};', source, re.S)]
     assert [len(keys) for keys in tables] == [11, 9]
@@ -186,7 +231,7 @@ def test_keys_of_top():
     for keys in tables:
         assert len(set(keys)) == len(keys)
         assert keys in documented
-    screen = (CLI / 'top-screen.c').read_text()
+    screen = (CLI / 'top' / 'top-keys.c').read_text()
     single = {key for item in documented if item not in tables for key in item if len(key) == 1}
     assert single == set(re.findall(r"case '(.)':", screen)) - {'h'}
     # No key of the screen is one that orders.
@@ -195,7 +240,7 @@ def test_keys_of_top():
 
 def test_figures_of_a_history():
     """The keys of a record are the figures that the policy knows."""
-    source = (ROOT / 'daemon' / 'policy.c').read_text()
+    source = (COMMON / 'policy.c').read_text()
     table = re.search(r'policy_figure_names\[.*?\{(.*?)\};', source, re.S).group(1)
     documented = {word for item in items(PAGE.section('RECORDED HISTORIES')) for word in item
                   if word[0].isupper() and word != 'Sy'}

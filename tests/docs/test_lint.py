@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
+import os
 import pathlib
+import re
 import subprocess
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get('APF_BUILD_DIR', ROOT / 'build'))
 PAGES = sorted((ROOT / 'man').glob('*.[1-9]'))
 
 
@@ -38,3 +41,14 @@ def test_is_installed(page):
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
 def test_licence_first(page):
     assert page.read_text().startswith('.\\" SPDX-License-Identifier: GPL-2.0\n')
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_files_history_and_bugs(page):
+    text = page.read_text()
+    for section in ('FILES', 'HISTORY', 'BUGS', 'SEE ALSO'):
+        assert f'\n.Sh {section}\n' in text
+    assert '\n.Lk @BUGS@ .\n' in text
+    filled = (BUILD / 'man' / page.name).read_text()
+    address = re.search(r'^BUGS=(.*)', (ROOT / 'packaging/project').read_text(), re.M).group(1)
+    assert f'\n.Lk {address} .\n' in filled and not re.search('@[A-Z]+@', filled)

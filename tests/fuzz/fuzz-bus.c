@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "openmetrics.h"
+#include "stats.h"
 #include "vm.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -34,6 +35,7 @@ static const struct {
 	{ "ConfigError", "s" },
 	{ "DryRun", "b" },
 	{ "Swap", "aa{sv}" },
+	{ "Hooks", "aa{sv}" },
 	{ "UUID", "s" },
 	{ "Name", "s" },
 	{ "LibvirtID", "i" },
@@ -43,6 +45,7 @@ static const struct {
 	{ "VCPUStates", "as" },
 	{ "Since", "t" },
 	{ "SwappedBytes", "t" },
+	{ "SwappedSource", "s" },
 	{ "Counters", "a{st}" },
 	{ "Outstanding", "u" },
 	{ "GuestModule", "s" },
@@ -61,7 +64,10 @@ static const struct {
 	{ "Pressure", "a{sd}" },
 	{ "CGroup", "s" },
 	{ "Manager", "s" },
+	{ "ID", "s" },
+	{ "VMM", "s" },
 	{ "Executable", "s" },
+	{ "NotCounted", "as" },
 	{ "Index", "u" },
 	{ "VCPUID", "u" },
 	{ "GuestAPF", "s" },
@@ -73,18 +79,26 @@ static const struct {
 	{ "Reads", "t" },
 	{ "ReadLatencyUSec", "t" },
 	{ "Synchronous", "b" },
+	{ "Name", "s" },
+	{ "Placed", "b" },
+	{ "Required", "b" },
+	{ "On", "s" },
+	{ "Error", "s" },
+	{ "Takes", "as" },
 	{ "NewFigure", "x" },
 };
 
 /* Those of one object begin and end where. */
 enum {
 	HOST_FIRST = 0,
-	VM_FIRST = 11,
-	VM_END = 39,
-	VCPU_FIRST = 39,
-	VCPU_END = 43,
-	SWAP_FIRST = 43,
-	SWAP_END = 50
+	VM_FIRST = 12,
+	VM_END = 41,
+	VCPU_FIRST = 41,
+	VCPU_END = 45,
+	SWAP_FIRST = 45,
+	SWAP_END = 52,
+	HOOK_FIRST = 52,
+	HOOK_END = 58
 };
 
 static const char *const types[] = {
@@ -164,11 +178,12 @@ static const char *take_key(struct source *s)
 					     "PoolTaken",	  "PoolExhausted", "Sleepers",
 					     "EarlyWakes",	  "Rescues",	   "UnknownTokens",
 					     "OldestSleeperMSec", "Waits",	   "Wakes",
-					     "MemoryBytes",	  "SomeAvg10",	   "Trend" };
+					     "Stuck",		  "MemoryBytes",   "SomeAvg10",
+					     "Trend" };
 	uint8_t n = take(s);
 
 	if (n < _COUNTER_MAX)
-		return counter_names[n].bus;
+		return stats_count_names[counter_names[n].stat];
 	n -= _COUNTER_MAX;
 	return n < ELEMENTSOF(guest) ? guest[n] : take_text(s);
 }
@@ -211,16 +226,22 @@ static void put(struct source *s, sd_bus_message *m, const char *type)
 	}
 	if (strcmp(type, "aa{sv}") == 0) {
 		sd_bus_message_open_container(m, 'a', "a{sv}");
-		for (n %= 4; n > 0; n--)
-			put_dictionary(s, m, SWAP_FIRST, SWAP_END);
+		for (n %= 4; n > 0; n--) {
+			bool hook = take(s) & 1;
+
+			put_dictionary(s, m, hook ? HOOK_FIRST : SWAP_FIRST,
+				       hook ? HOOK_END : SWAP_END);
+		}
 		sd_bus_message_close_container(m);
 		return;
 	}
 	sd_bus_message_open_container(m, 'a', type + 1);
 	if (strcmp(type, "a{st}") == 0 && n > 0)
 		for (unsigned int i = 0; i < _COUNTER_MAX; i++) {
+			const char *name = stats_count_names[counter_names[i].stat];
+
 			sd_bus_message_open_container(m, 'e', "st");
-			sd_bus_message_append_basic(m, 's', counter_names[i].bus);
+			sd_bus_message_append_basic(m, 's', name);
 			put_basic(s, m, 't');
 			sd_bus_message_close_container(m);
 		}
@@ -255,6 +276,19 @@ static void put_objects(struct source *s, sd_bus_message *m)
 			sd_bus_message_close_container(m);
 		}
 		sd_bus_message_close_container(m);
+		sd_bus_message_close_container(m);
+	}
+	sd_bus_message_close_container(m);
+}
+
+/* The reply of ListVMs(), from the same bytes. */
+static void put_listed(struct source s, sd_bus_message *m)
+{
+	sd_bus_message_open_container(m, 'a', "{oa{sv}}");
+	for (unsigned int n = take(&s) % 4; n > 0; n--) {
+		sd_bus_message_open_container(m, 'e', "oa{sv}");
+		sd_bus_message_append_basic(m, 'o', "/org/apfd/vm/x");
+		put_dictionary(&s, m, VM_FIRST, VM_END);
 		sd_bus_message_close_container(m);
 	}
 	sd_bus_message_close_container(m);
@@ -301,9 +335,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *hosts = message_new();
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *objects = message_new();
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *listed = message_new();
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *cpus = message_new();
 	_cleanup_(host_clear) struct host host = {};
-	_cleanup_(vm_list_clear) struct vm_list vms = {};
+	_cleanup_(vm_list_clear) struct vm_list vms = {}, others = {};
 	struct vcpu_array vcpus = {};
 	struct source s = { data, size };
 	static FILE *null;
@@ -311,14 +346,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bool good;
 
 	put_dictionary(&s, hosts, HOST_FIRST, VM_FIRST);
+	put_listed(s, listed);
 	put_objects(&s, objects);
 	put_vcpus(&s, cpus);
 	seal(hosts);
 	seal(objects);
+	seal(listed);
 	seal(cpus);
 
 	good = host_read(hosts, &host, &bad) >= 0;
 	good = vm_list_read(objects, &vms, &bad) >= 0 && good;
+	(void)vm_list_read(listed, &others, &bad);
 	good = vcpu_array_read(cpus, &vcpus, &bad) >= 0 && good;
 	if (!null)
 		null = fopen("/dev/null", "w");

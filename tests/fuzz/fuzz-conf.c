@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		struct settings settings = SETTINGS_NONE;
 
-		if (conf_vm_settings(conf, names[i], &settings) >= 0)
+		if (conf_vm_settings(conf, names[i], "101", &settings) >= 0)
 			settings_done(&settings);
 	}
 	conf_free(conf);

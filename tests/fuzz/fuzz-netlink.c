@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "genl-parse.h"
-#include "name.h"
+#include "utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -26,7 +26,7 @@ static void check_text(const char *text, size_t size)
 	check(strnlen(text, size) < size);
 	snprintf(copy, sizeof(copy), "%s", text);
 	/* Valid UTF-8 stays as it is. */
-	name_make_utf8(copy);
+	utf8_make_valid(copy);
 	check(strncmp(copy, text, sizeof(copy) - 1) == 0);
 }
 
@@ -76,7 +76,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (genl_parse_vcpu(&m->hdr, &vcpu) == 0)
 			check(vcpu.vm_id != 0 && vcpu.index < GENL_VCPUS_MAX &&
 			      vcpu.state <= APF_STATE_MAX &&
-			      vcpu.guest_apf <= APF_GUEST_APF_ALWAYS);
+			      vcpu.guest_apf <= APF_GUEST_APF_ALWAYS &&
+			      genl_parse_vm_id(&m->hdr) != 0);
+		else
+			(void)genl_parse_vm_id(&m->hdr);
 		break;
 	case 3:
 		if (genl_parse_event(&m->hdr, &event) == 0) {

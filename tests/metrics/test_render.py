@@ -6,12 +6,16 @@ import pty
 import re
 import subprocess
 
+import dbus
 import pytest
 
 import facts
-from samples import one, parse_openmetrics, select
+from conftest import ROOT
+from mock_apfd import VM
+from samples import one, parse_openmetrics, parse_text, select
+from test_uncounted import hook
 
-UUID = facts.WEB1['UUID']
+UUID, WEB2 = facts.WEB1['UUID'], facts.WEB2['UUID']
 
 
 def metrics(run):
@@ -53,7 +57,7 @@ GUEST = {
     'PoolSize': 'pool_nodes', 'PoolInUse': 'pool_used_nodes', 'PoolTaken': 'pool_taken_total',
     'PoolExhausted': 'pool_exhausted_total', 'Sleepers': 'sleepers', 'Waits': 'waits_total',
     'Wakes': 'wakes_total', 'EarlyWakes': 'early_wakes_total', 'Rescues': 'rescues_total',
-    'UnknownTokens': 'unknown_tokens_total',
+    'UnknownTokens': 'unknown_tokens_total', 'Stuck': 'stuck_total',
 }
 
 
@@ -63,12 +67,12 @@ def test_every_counter_is_told(run, apfd):
     others = {'Ready', 'SyncStalls', 'SyncStallNSec', 'AsyncNSec'}
     assert set(COUNTERS) | others == set(facts.COUNTER_KEYS)
     for bus_name, name in COUNTERS.items():
-        assert one(samples, f'apf_{name}_total', vm='web1', uuid=UUID) == \
+        assert one(samples, f'apf_{name}_total', uuid=UUID) == \
             facts.WEB1['Counters'][bus_name], bus_name
-    assert one(samples, 'apf_swapins_total', vm='web1', kind='async') == 1090
-    assert one(samples, 'apf_swapins_total', vm='web1', kind='sync') == 210
+    assert one(samples, 'apf_swapins_total', uuid=UUID, kind='async') == 1090
+    assert one(samples, 'apf_swapins_total', uuid=UUID, kind='sync') == 210
     # Digits that a double does not have.
-    labels = f'{{vm="web1",uuid="{UUID}"}}'
+    labels = f'{{uuid="{UUID}"}}'
     assert f'\napf_stall_seconds_total{labels} 9007199.254740993\n' in text
     assert f'\napf_async_wait_seconds_total{labels} 5.450000000\n' in text
 
@@ -77,22 +81,32 @@ def test_guest_report(run, apfd):
     samples, _ = metrics(run)
     assert set(GUEST) | {'OldestSleeperMSec', 'AgeMSec'} == set(facts.GUEST_KEYS)
     for bus_name, name in GUEST.items():
-        assert one(samples, f'apf_guest_{name}', vm='web1') == facts.WEB1['GuestReport'][bus_name]
-    assert one(samples, 'apf_guest_oldest_sleeper_seconds', vm='web1') == 1.2
-    assert one(samples, 'apf_guest_module_up', vm='web1') == 1
+        assert one(samples, f'apf_guest_{name}', uuid=UUID) == facts.WEB1['GuestReport'][bus_name]
+    assert one(samples, 'apf_guest_oldest_sleeper_seconds', uuid=UUID) == 1.2
+    assert one(samples, 'apf_guest_module_up', uuid=UUID) == 1
     # Whoever reports nothing has no pool of size 0.
-    assert not [key for key in samples if key[0].startswith('apf_guest_') and ('vm', 'web2') in key[1]]
+    assert not [key for key in samples if key[0].startswith('apf_guest_') and ('uuid', WEB2) in key[1]]
+
+
+def test_swapped_bytes_that_are_not_known(run, empty_apfd):
+    """There is no sample, rather than a 0 that says all is well."""
+    empty_apfd.add_vm(facts.vm(Name='mine'))
+    empty_apfd.add_vm(facts.vm(Name='shared', UUID=UUID, SwappedSource='unknown'))
+    samples, _ = metrics(run)
+    assert one(samples, 'apf_swapped_bytes', uuid=WEB2) == 0
+    assert not [key for key in samples if key[0] == 'apf_swapped_bytes' and ('uuid', UUID) in key[1]]
+    assert one(samples, 'apf_vm_info', uuid=UUID) == 1
 
 
 def test_facts_of_a_vm(run, apfd):
     samples, _ = metrics(run)
-    assert one(samples, 'apf_watched', vm='web1') == 1
-    assert one(samples, 'apf_vcpus', vm='web1') == 2
-    assert one(samples, 'apf_swapped_bytes', vm='web1') == 327155712
-    assert one(samples, 'apf_outstanding_pages', vm='web1') == 3
-    assert one(samples, 'apf_watch_start_time_seconds', vm='web1') == 1790000000.123456
+    assert one(samples, 'apf_watched', uuid=UUID) == 1
+    assert one(samples, 'apf_vcpus', uuid=UUID) == 2
+    assert one(samples, 'apf_swapped_bytes', uuid=UUID) == 327155712
+    assert one(samples, 'apf_outstanding_pages', uuid=UUID) == 3
+    assert one(samples, 'apf_watch_start_time_seconds', uuid=UUID) == 1790000000.123456
     states = {dict(labels)['state']: value for (name, labels), value in samples.items()
-              if name == 'apf_gate_state' and ('vm', 'web1') in labels}
+              if name == 'apf_gate_state' and ('uuid', UUID) in labels}
     assert states == {'off': 0, 'pv': 0, 'on': 0, 'mixed': 1, 'unknown': 0}
 
 
@@ -109,14 +123,14 @@ def test_pressure(run, apfd):
     samples, _ = metrics(run)
     assert set(PRESSURE) | {'NewFigure'} == set(facts.WEB1['Pressure'])
     for bus_name, (name, factor) in PRESSURE.items():
-        assert one(samples, f'apf_{name}', vm='web1') == \
+        assert one(samples, f'apf_{name}', uuid=UUID) == \
             pytest.approx(facts.WEB1['Pressure'][bus_name] * factor, rel=1e-12), bus_name
 
 
 def test_mode(run, apfd):
     samples, _ = metrics(run)
-    assert one(samples, 'apf_mode', vm='web1', mode='auto') == 1
-    assert one(samples, 'apf_mode', vm='web2', mode='off') == 1
+    assert one(samples, 'apf_mode', uuid=UUID, mode='auto') == 1
+    assert one(samples, 'apf_mode', uuid=WEB2, mode='off') == 1
     assert sum(select(samples, 'apf_mode')) == 2
 
 
@@ -137,16 +151,16 @@ def test_swap_devices(run, apfd):
 def test_apfd_without_the_policy(run, older_apfd):
     older_apfd.add_vm(facts.older(facts.WEB1), facts.WEB1_VCPUS, older=True)
     samples, _ = metrics(run)
-    assert one(samples, 'apf_watched', vm='web1') == 1
+    assert one(samples, 'apf_watched', uuid=UUID) == 1
     assert not {'apf_mode', 'apf_dry_run', 'apf_swap_size_bytes', 'apf_stall_ratio'} & {name for name, _ in samples}
 
 
 def test_what_is_not_known_is_missing(run, apfd):
     """web2 is not watched and has no process: no counter of it is 0."""
     samples, _ = metrics(run)
-    told = {name for name, labels in samples if ('vm', 'web2') in labels}
-    assert told == {'apf_watched', 'apf_gate_state', 'apf_mode'}
-    assert one(samples, 'apf_gate_state', vm='web2', state='unknown') == 1
+    told = {name for name, labels in samples if ('uuid', WEB2) in labels}
+    assert told == {'apf_vm_info', 'apf_watched', 'apf_gate_state', 'apf_mode'}
+    assert one(samples, 'apf_gate_state', uuid=WEB2, state='unknown') == 1
 
 
 def test_histogram(run, apfd):
@@ -154,18 +168,18 @@ def test_histogram(run, apfd):
     samples, _ = metrics(run)
     for kind, key in (('async', 'AsyncHistogram'), ('sync', 'SyncHistogram')):
         buckets = {dict(ls)['le']: v for (n, ls), v in samples.items()
-                   if n == 'apf_swapin_latency_seconds_bucket' and ('vm', 'web1') in ls
+                   if n == 'apf_swapin_latency_seconds_bucket' and ('uuid', UUID) in ls
                    and ('kind', kind) in ls}
         counts = facts.WEB1[key]
         expected = {f'{2 ** i / 1e6:.6f}': sum(counts[:i + 1]) for i in range(4, 25)}
         assert buckets == {**expected, '+Inf': sum(counts)}
-        assert one(samples, 'apf_swapin_latency_seconds_count', vm='web1', kind=kind) == sum(counts)
-    assert one(samples, 'apf_swapin_latency_seconds_sum', vm='web1', kind='async') == 5.45
+        assert one(samples, 'apf_swapin_latency_seconds_count', uuid=UUID, kind=kind) == sum(counts)
+    assert one(samples, 'apf_swapin_latency_seconds_sum', uuid=UUID, kind='async') == 5.45
 
 
 def test_last_bucket_counts_only_as_infinite(run, empty_apfd):
     """The last bucket has no upper bound, however many there are."""
-    empty_apfd.add_vm(facts.vm(AsyncHistogram=[1, 2, 4, 8, 16, 32], SyncHistogram=[]))
+    empty_apfd.add_vm(facts.vm(AsyncHistogram=[1, 2, 4, 8, 16, 32], SyncHistogram=[0] * 6))
     samples, _ = metrics(run)
     assert one(samples, 'apf_swapin_latency_seconds_bucket', kind='async', le='0.000016') == 31
     assert one(samples, 'apf_swapin_latency_seconds_bucket', kind='async', le='16.777216') == 31
@@ -180,14 +194,14 @@ def test_hostile_name_is_one_label(run, empty_apfd):
     empty_apfd.add_vm(facts.vm(Name=HOSTILE))
     samples, text = metrics(run)
     assert one(samples, 'apf_up') == 1
-    assert one(samples, 'apf_watched', vm=HOSTILE) == 1
+    assert one(samples, 'apf_vm_info', vm=HOSTILE) == 1
     assert [line for line in text.splitlines() if not line.startswith(('apf_', '# '))] == []
 
 
 def test_long_name_is_cut_between_characters(run, empty_apfd):
     empty_apfd.add_vm(facts.vm(Name='x' + 'ö' * 400))
     samples, _ = metrics(run)
-    assert one(samples, 'apf_watched', vm='x' + 'ö' * 127) == 1
+    assert one(samples, 'apf_vm_info', vm='x' + 'ö' * 127) == 1
 
 
 def test_names_cannot_steer_the_terminal(apfctl_path, environment, empty_apfd):
@@ -205,6 +219,77 @@ def test_names_cannot_steer_the_terminal(apfctl_path, environment, empty_apfd):
     os.close(parent)
     assert result.wait(timeout=30) == 0
     assert b'\x1b' not in text and b'a\\\\x1b[2Jb' in text
+
+
+def test_names_are_in_one_family(run, apfd):
+    samples, _ = metrics(run)
+    assert one(samples, 'apf_vm_info', uuid=UUID, vm='web1', manager='libvirt') == 1
+    assert one(samples, 'apf_vm_info', uuid=WEB2, vm='web2') == 1
+    assert {name for name, labels in samples if 'vm' in dict(labels)} == {'apf_vm_info'}
+    # Whatever is of a VM has its UUID.
+    assert len([key for key in samples if 'uuid' in dict(key[1])]) > 100
+
+
+def test_renamed_vm_keeps_its_series(run, apfd):
+    before, _ = metrics(run)
+    apfd.object(apfd.web1).UpdateProperties(VM, dbus.Dictionary({'Name': 'new-name'}, signature='sv'))
+    after, _ = metrics(run)
+
+    def series(samples):
+        return {key for key in samples if key[0] != 'apf_vm_info'}
+
+    assert series(after) == series(before)
+    assert [dict(labels)['vm'] for name, labels in after if name == 'apf_vm_info'] == ['new-name', 'web2']
+
+
+# ---- how many ----
+
+def numbers_of_the_manual():
+    """The section of apf-exporter(8): (numbers of its sentence, {number of VMs: numbers of its row})."""
+    page = (ROOT / 'man' / 'apf-exporter.8').read_text()
+    text = page.split('.Ss Number of time series\n')[1].split('.Sh ')[0]
+    sentence = re.sub(r'\s+', ' ', text.split('.Bl ')[0])
+    rows = re.findall(r'^\.It ([\d,]+) Ta ([\d,]+) Ta ([\d,]+) Ta ([\d,]+)$', text, re.M)
+    return [int(n) for n in re.findall(r'(\d+) time series', sentence)], \
+        {int(row[0].replace(',', '')): [int(n.replace(',', '')) for n in row[1:]] for row in rows}
+
+
+def count(samples):
+    """(series of the host, series of VMs, series of vCPUs)"""
+    vcpus = len([1 for name, _ in samples if name.startswith('apf_vcpu_')])
+    vms = len([1 for _, labels in samples if 'uuid' in dict(labels)]) - vcpus
+    return len(samples) - vms - vcpus, vms, vcpus
+
+
+HOOK_NAMES = re.findall(r'\[APF_HOOK_\w+\] = \{\s*"([a-z-]+)"', (ROOT / 'lib' / 'common' / 'hook.c').read_text())
+
+
+def vm_number(n, **values):
+    """A VM of which everything is known."""
+    return facts.vm(**{**facts.WEB1, 'Name': f'vm{n}', 'UUID': f'5a7e0f3c-0000-4a00-8000-{n:012}',
+                       'LibvirtID': 100 + n, **values})
+
+
+def test_number_of_series_is_that_of_the_manual(start, empty_apfd):
+    """Counted for some VMs, and so for many: each VM adds the same."""
+    empty_apfd.set_host(dict(facts.HOST, Hooks=[hook(name, '', []) for name in HOOK_NAMES]))
+    sizes = {}
+    for n in (1, 2, 3):
+        empty_apfd.add_vm(vm_number(n), facts.WEB1_VCPUS[:1])
+        sizes[n] = count(parse_text(start('--vcpus').get()[2]))
+    host, one_vm, one_vcpu = sizes[1]
+    assert sizes == {n: (host, n * one_vm, n * one_vcpu) for n in sizes}
+
+    bare = {'GuestModule': 'absent', 'GuestReport': {}}
+    for n in (4, 5):
+        empty_apfd.add_vm(vm_number(n, **bare), [{k: v for k, v in facts.WEB1_VCPUS[0].items() if k != 'GuestReport'}])
+    with_bare = count(parse_text(start('--vcpus').get()[2]))
+    bare_vm = (with_bare[1] - 3 * one_vm) // 2
+
+    sentence, table = numbers_of_the_manual()
+    assert sentence == [one_vm, bare_vm, one_vcpu, host]
+    assert table == {vms: [host + vms * bare_vm, host + vms * one_vm, host + vms * (one_vm + 4 * one_vcpu)]
+                     for vms in (100, 1000)}
 
 
 def test_order_and_heads(run, apfd):

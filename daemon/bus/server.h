@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * apfd's connection to the bus, its bus name, and the data for the methods of its objects.
+ */
+#ifndef APFD_SERVER_H
+#define APFD_SERVER_H
+
+#include <sys/queue.h>
+#include <systemd/sd-bus.h>
+
+#include "backlog.h"
+#include "names.h"
+#include "util.h"
+
+struct context;
+struct doctor;
+struct list_request;
+struct polkit;
+
+/**
+ * struct server_ops - callbacks to the owner of the server
+ * @reload: reads the configuration again. 0; -EINVAL: the configuration has errors, they are in
+ *	context->conf_error; -ENOMEM
+ * @dump: logs the state of the daemon and of all VMs
+ */
+struct server_ops {
+	int (*reload)(void *userdata);
+	void (*dump)(void *userdata);
+};
+
+/**
+ * struct server
+ * @context: context of the daemon
+ * @doctor: belongs to the owner of the server
+ * @backlog: announcements that wait until the bus reads
+ * @lists: the @n_lists calls of ListVMs() that are being answered
+ * @has_name: the server owns BUS_NAME, and the service manager was notified
+ */
+struct server {
+	sd_bus *bus;
+	struct context *context;
+	struct doctor *doctor;
+	struct polkit *polkit;
+	struct backlog backlog;
+	LIST_HEAD(, list_request) lists;
+	unsigned int n_lists;
+	bool has_name;
+	const struct server_ops *ops;
+	void *userdata;
+};
+
+/* server_new: connects to the system bus with all objects, but requests no name. 0 or -errno. */
+int server_new(struct context *c, struct doctor *doctor, const struct server_ops *ops,
+	       void *userdata, struct server **ret);
+struct server *server_free(struct server *s);
+APF_DEFINE_CLEANUP(struct server *, server_free);
+
+/* server_serve: puts the objects on s->bus. For server_new(), and for tests with their own bus. */
+int server_serve(struct server *s);
+
+/* server_request_name: then notifies the service manager; exits the loop if the request fails. */
+void server_request_name(struct server *s);
+
+/* server_of: the server of the object that currently handles the method call @message. */
+struct server *server_of(sd_bus_message *message);
+
+/* server_no_such_vm: sets BUS_ERROR_NO_SUCH_VM and suggests similar names; returns -errno. */
+int server_no_such_vm(struct server *s, const char *wanted, sd_bus_error *error);
+
+#endif /* APFD_SERVER_H */

@@ -1,0 +1,696 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#include "conf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <locale.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+#include <syslog.h>
+
+#include "conf-parse.h"
+#include "utf8.h"
+
+enum {
+	FILE_MAX_BYTES = 1 << 20,
+	FILES_MAX = 256,
+	VMS_MAX = 4096,
+	PROBLEM_MAX_BYTES = 512,
+	SHOWN_BYTES = 65, /* of a key or value in an error text */
+};
+
+#define TICK_MIN_USEC (1 * USEC_PER_SEC) /* the bus promises at most one signal a second */
+/* The policy starts again after a gap of more than five seconds between two readings. */
+#define TICK_MAX_USEC (4 * USEC_PER_SEC)
+
+/* The first existing apfd.conf is read; of drop-ins with the same name, only the first is read. */
+static const char *const folders[] = { "/etc/apfd", "/run/apfd", "/usr/lib/apfd" };
+
+enum section { SECTION_NONE, SECTION_DAEMON, SECTION_POLICY, SECTION_VM, SECTION_UNKNOWN };
+
+/**
+ * struct reader - state of one conf_load()
+ * @section: the current section
+ * @vm: index into conf->vms of the current [VM] section
+ */
+struct reader {
+	struct conf *conf;
+	conf_problem_fn problem;
+	void *userdata;
+	int n_errors;
+	const char *file;
+	unsigned int line;
+	enum section section;
+	size_t vm;
+};
+
+static void __attribute__((format(printf, 3, 4)))
+report_problem(struct reader *rd, bool error, const char *format, ...)
+{
+	char text[PROBLEM_MAX_BYTES], where[PROBLEM_MAX_BYTES];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	if (rd->line)
+		snprintf(where, sizeof(where), "%.200s:%u: %.280s", rd->file, rd->line, text);
+	else
+		snprintf(where, sizeof(where), "%.200s: %.280s", rd->file, text);
+	/* The journal and the bus need valid UTF-8, but the file may contain anything. */
+	utf8_make_valid(where);
+	if (error)
+		rd->n_errors++;
+	rd->problem(error, where, rd->userdata);
+}
+
+/* ---- values ---- */
+
+/**
+ * struct key - one row of the table
+ * @offset: of the field in struct conf
+ * @parse: returns 0; -EINVAL; -ERANGE; -ENOMEM
+ * @wanted: description of valid values, for error texts
+ */
+struct key {
+	const char *name;
+	size_t offset;
+	int (*parse)(const char *value, void *field);
+	const char *wanted;
+};
+
+static int parse_bool(const char *value, void *field)
+{
+	return conf_parse_bool(value, field);
+}
+
+static int parse_level(const char *value, void *field)
+{
+	return conf_parse_level(value, field);
+}
+
+static int parse_tick(const char *value, void *field)
+{
+	uint64_t usec;
+	int r;
+
+	r = conf_parse_span(value, TICK_MAX_USEC, &usec);
+	if (r < 0)
+		return r;
+	if (usec < TICK_MIN_USEC)
+		return -ERANGE;
+	*(uint64_t *)field = usec;
+	return 0;
+}
+
+static int parse_on_exit(const char *value, void *field)
+{
+	if (streq(value, "keep"))
+		*(int *)field = CONF_ON_EXIT_KEEP;
+	else if (streq(value, "restore"))
+		*(int *)field = CONF_ON_EXIT_RESTORE;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+static int parse_foreign(const char *value, void *field)
+{
+	bool yes;
+
+	if (streq(value, "auto")) {
+		*(int *)field = CONF_FOREIGN_AUTO;
+		return 0;
+	}
+	if (conf_parse_bool(value, &yes) < 0)
+		return -EINVAL;
+	*(int *)field = yes ? CONF_FOREIGN_YES : CONF_FOREIGN_NO;
+	return 0;
+}
+
+#define WANTED_BOOL "yes or no"
+
+/* clang-format off */
+static const struct key daemon_keys[] = {
+	{ "LogLevel",	 offsetof(struct conf, log_level),   parse_level,
+	  "emerg, alert, crit, err, warning, notice, info or debug" },
+	{ "TickSec",	 offsetof(struct conf, tick_usec),   parse_tick,
+	  "a time from 1s to 4s" },
+	{ "OnExit",	 offsetof(struct conf, on_exit),     parse_on_exit, "keep or restore" },
+	{ "ForeignVMs",	 offsetof(struct conf, foreign_vms), parse_foreign, "yes, no or auto" },
+	{ "DryRun",	 offsetof(struct conf, dry_run),     parse_bool, WANTED_BOOL },
+};
+/* clang-format on */
+
+static void set_defaults(struct conf *c)
+{
+	c->log_level = LOG_INFO;
+	c->tick_usec = TICK_MIN_USEC;
+	c->on_exit = CONF_ON_EXIT_KEEP;
+	c->foreign_vms = CONF_FOREIGN_AUTO;
+	c->dry_run = false;
+	policy_params_init(&c->policy);
+}
+
+/* Sets the default, for "Key=" without a value. */
+static void reset_field(struct conf *c, const struct key *k)
+{
+	struct conf fresh = {};
+
+	set_defaults(&fresh);
+	if (k->parse == parse_bool)
+		*(bool *)((char *)c + k->offset) = *(bool *)((char *)&fresh + k->offset);
+	else if (k->parse == parse_tick)
+		*(uint64_t *)((char *)c + k->offset) = *(uint64_t *)((char *)&fresh + k->offset);
+	else
+		*(int *)((char *)c + k->offset) = *(int *)((char *)&fresh + k->offset);
+}
+
+static void report_bad_value(struct reader *rd, int r, const char *key, const char *value,
+			     const char *wanted)
+{
+	char shown[SHOWN_BYTES];
+
+	utf8_excerpt(value, shown, sizeof(shown));
+	report_problem(rd, true, "%s=%s is %s: it must be %s", key, shown,
+		       r == -ERANGE ? "out of range" : "not understood", wanted);
+}
+
+static void assign_daemon(struct reader *rd, const char *key, const char *value)
+{
+	char shown[SHOWN_BYTES];
+	int r;
+
+	for (size_t i = 0; i < ELEMENTSOF(daemon_keys); i++) {
+		const struct key *k = &daemon_keys[i];
+
+		if (!streq(key, k->name))
+			continue;
+		if (!*value) {
+			reset_field(rd->conf, k);
+			return;
+		}
+		r = k->parse(value, (char *)rd->conf + k->offset);
+		if (r < 0)
+			report_bad_value(rd, r, key, value, k->wanted);
+		return;
+	}
+	utf8_excerpt(key, shown, sizeof(shown));
+	report_problem(rd, false, "Unknown key \"%s\" in [Daemon], ignoring it", shown);
+}
+
+static const struct policy_key *find_policy_key(const char *name)
+{
+	for (size_t i = 0; i < ELEMENTSOF(policy_keys); i++)
+		if (streq(policy_keys[i].name, name))
+			return &policy_keys[i];
+	return NULL;
+}
+
+static bool is_time(const struct policy_key *k)
+{
+	size_t len = strlen(k->name);
+
+	return len > 4 && streq(k->name + len - 3, "Sec") && !streq(k->name + len - 4, "USec");
+}
+
+static int parse_policy(const struct policy_key *k, const char *value, struct policy_params *p)
+{
+	char seconds[32];
+	uint64_t usec;
+	int r;
+
+	if (!is_time(k))
+		return policy_params_set(p, k->name, value);
+	/* policy_params_set() knows only seconds; the file may contain units. */
+	r = conf_parse_span(value, (uint64_t)k->max * USEC_PER_SEC, &usec);
+	if (r < 0)
+		return r;
+	snprintf(seconds, sizeof(seconds), "%" PRIu64 ".%06" PRIu64, usec / USEC_PER_SEC,
+		 usec % USEC_PER_SEC);
+	return policy_params_set(p, k->name, seconds);
+}
+
+static void assign_rest(struct reader *rd, const char *value)
+{
+	struct policy_params fresh;
+
+	policy_params_init(&fresh);
+	if (!*value)
+		rd->conf->policy.rest = fresh.rest;
+	else if (policy_params_set(&rd->conf->policy, POLICY_KEY_REST, value) < 0)
+		report_bad_value(rd, -EINVAL, POLICY_KEY_REST, value, "on, pv or off");
+}
+
+static void assign_policy(struct reader *rd, const char *key, const char *value)
+{
+	const struct policy_key *k = find_policy_key(key);
+	char shown[SHOWN_BYTES], wanted[128];
+	int r;
+
+	if (streq(key, POLICY_KEY_REST)) {
+		assign_rest(rd, value);
+		return;
+	}
+	if (!k) {
+		utf8_excerpt(key, shown, sizeof(shown));
+		report_problem(rd, false, "Unknown key \"%s\" in [Policy], ignoring it", shown);
+		return;
+	}
+	if (!*value) {
+		*(double *)((char *)&rd->conf->policy + k->offset) = k->value;
+		return;
+	}
+	r = parse_policy(k, value, &rd->conf->policy);
+	if (r < 0) {
+		snprintf(wanted, sizeof(wanted), "a %s from %.6g to %.6g",
+			 is_time(k) ? "time in seconds, or with a unit," : "number", k->min,
+			 k->max);
+		report_bad_value(rd, r, key, value, wanted);
+	}
+}
+
+/* 0 or -ENOMEM. */
+static int assign_vm(struct reader *rd, const char *key, const char *value)
+{
+	struct conf_vm *vm = &rd->conf->vms[rd->vm];
+	_cleanup_(settings_done) struct settings copy = SETTINGS_NONE;
+	char shown[SHOWN_BYTES];
+	int r;
+
+	if (streq(key, "Mode")) {
+		if (!*value)
+			vm->settings.mode = SETTINGS_UNSET;
+		else if (settings_mode_from_string(value, &vm->settings.mode) < 0)
+			report_bad_value(rd, -EINVAL, key, value, "auto, on, pv or off");
+		return 0;
+	}
+	if (!streq(key, "VCPUModes")) {
+		utf8_excerpt(key, shown, sizeof(shown));
+		report_problem(rd, false, "Unknown key \"%s\" in [VM], ignoring it", shown);
+		return 0;
+	}
+	if (!*value) {
+		vm->vcpus_reset = true;
+		free(vm->settings.vcpus);
+		vm->settings.vcpus = NULL;
+		vm->settings.n_vcpus = 0;
+		return 0;
+	}
+	/* If one item of the line is invalid, use none of them. */
+	r = settings_copy(&vm->settings, &copy);
+	if (r < 0)
+		return r;
+	r = settings_parse_vcpus(&copy, value);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0) {
+		report_bad_value(rd, r, key, value,
+				 "a list like 0:off,2-3:on, with indices below 4096");
+		return 0;
+	}
+	settings_done(&vm->settings);
+	vm->settings = copy;
+	copy = SETTINGS_NONE;
+	return 0;
+}
+
+/* ---- lines ---- */
+
+static char *strip(char *s)
+{
+	size_t len;
+
+	s += strspn(s, " \t\r");
+	len = strlen(s);
+	while (len > 0 && strchr(" \t\r", s[len - 1]))
+		s[--len] = '\0';
+	return s;
+}
+
+static int begin_vm(struct reader *rd, char *argument)
+{
+	struct conf *c = rd->conf;
+	struct conf_vm *array;
+	size_t len;
+	char *glob;
+
+	argument = strip(argument);
+	len = strlen(argument);
+	rd->section = SECTION_UNKNOWN;
+	if (len < 3 || argument[0] != '"' || argument[len - 1] != '"' ||
+	    memchr(argument + 1, '"', len - 2)) {
+		report_problem(rd, true, "A section for VMs is written [VM \"GLOB\"]");
+		return 0;
+	}
+	if (c->n_vms >= VMS_MAX) {
+		report_problem(rd, true, "More than %d sections for VMs", VMS_MAX);
+		return 0;
+	}
+	array = reallocarray(c->vms, c->n_vms + 1, sizeof(*array));
+	if (!array)
+		return -ENOMEM;
+	c->vms = array;
+	glob = strndup(argument + 1, len - 2);
+	if (!glob)
+		return -ENOMEM;
+	/* Names of VMs are made valid in the same way, so that the pattern can match. */
+	utf8_make_valid(glob);
+	c->vms[c->n_vms] = (struct conf_vm){ .glob = glob, .settings = SETTINGS_NONE };
+	rd->vm = c->n_vms++;
+	rd->section = SECTION_VM;
+	return 0;
+}
+
+static int begin_section(struct reader *rd, char *text)
+{
+	char *end = strrchr(text, ']');
+	char shown[SHOWN_BYTES];
+
+	rd->section = SECTION_UNKNOWN;
+	if (!end || end[1]) {
+		report_problem(rd, true, "A section is written [NAME]");
+		return 0;
+	}
+	*end = '\0';
+	text++;
+	if (streq(text, "Daemon"))
+		rd->section = SECTION_DAEMON;
+	else if (streq(text, "Policy"))
+		rd->section = SECTION_POLICY;
+	else if (streq(text, "VM") || strncmp(text, "VM ", 3) == 0 || strncmp(text, "VM\t", 3) == 0)
+		return begin_vm(rd, text + 2);
+	else {
+		utf8_excerpt(text, shown, sizeof(shown));
+		report_problem(rd, false, "Unknown section [%s], ignoring it", shown);
+	}
+	return 0;
+}
+
+static int parse_line(struct reader *rd, char *line)
+{
+	char *key, *value, *equals;
+
+	line = strip(line);
+	if (!*line || *line == '#' || *line == ';')
+		return 0;
+	if (*line == '[')
+		return begin_section(rd, line);
+	equals = strchr(line, '=');
+	if (!equals) {
+		report_problem(rd, true, "Neither a section nor KEY=VALUE");
+		return 0;
+	}
+	*equals = '\0';
+	key = strip(line);
+	value = strip(equals + 1);
+	switch (rd->section) {
+	case SECTION_DAEMON:
+		assign_daemon(rd, key, value);
+		break;
+	case SECTION_POLICY:
+		assign_policy(rd, key, value);
+		break;
+	case SECTION_VM:
+		return assign_vm(rd, key, value);
+	case SECTION_NONE:
+		report_problem(rd, true, "KEY=VALUE before the first section");
+		break;
+	case SECTION_UNKNOWN:
+		break;
+	}
+	return 0;
+}
+
+static int parse_text(struct reader *rd, char *text)
+{
+	char *line;
+	int r = 0;
+
+	rd->section = SECTION_NONE;
+	rd->line = 0;
+	while (r >= 0 && (line = strsep(&text, "\n"))) {
+		rd->line++;
+		r = parse_line(rd, line);
+	}
+	rd->line = 0;
+	return r;
+}
+
+/* ---- files ---- */
+
+static int add_file(struct conf *c, const char *path)
+{
+	char **array = reallocarray(c->files, c->n_files + 2, sizeof(*array));
+
+	if (!array)
+		return -ENOMEM;
+	c->files = array;
+	array[c->n_files] = strdup(path);
+	if (!array[c->n_files])
+		return -ENOMEM;
+	utf8_make_valid(array[c->n_files]);
+	array[++c->n_files] = NULL;
+	return 0;
+}
+
+/* Returns 1 if the file was read or has an error, 0 if there is no such file, -ENOMEM. */
+static int load_file(struct reader *rd, const char *path)
+{
+	_cleanup_free_ char *text = NULL;
+	_cleanup_close_ int fd = -1;
+	size_t size = 0;
+	struct stat st;
+	ssize_t n;
+	int r;
+
+	rd->file = path;
+	rd->line = 0;
+	/* Without O_NONBLOCK, opening a pipe of that name would block for ever. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0) {
+		if (errno == ENOENT || errno == ENOTDIR)
+			return 0;
+		report_problem(rd, true, "Cannot open the file: %s", strerror(errno));
+		return 1;
+	}
+	if (fstat(fd, &st) < 0) {
+		report_problem(rd, true, "Cannot read the file: %s", strerror(errno));
+		return 1;
+	}
+	/* A link to /dev/null masks files with the same name in later folders. */
+	if (S_ISCHR(st.st_mode))
+		return 1;
+	if (!S_ISREG(st.st_mode)) {
+		report_problem(rd, true, "This is not a regular file");
+		return 1;
+	}
+	text = malloc(FILE_MAX_BYTES + 1);
+	if (!text)
+		return -ENOMEM;
+	while (size < FILE_MAX_BYTES && (n = read(fd, text + size, FILE_MAX_BYTES - size)) != 0) {
+		if (n < 0) {
+			report_problem(rd, true, "Cannot read the file: %s", strerror(errno));
+			return 1;
+		}
+		size += (size_t)n;
+	}
+	text[size] = '\0';
+	if (size == FILE_MAX_BYTES || strlen(text) != size) {
+		report_problem(rd, true, "The file is %s",
+			       size == FILE_MAX_BYTES ? "too large" : "not text");
+		return 1;
+	}
+	r = add_file(rd->conf, path);
+	if (r < 0)
+		return r;
+	r = parse_text(rd, text);
+	return r < 0 ? r : 1;
+}
+
+/**
+ * struct drop_in
+ * @folder: index into folders[]
+ */
+struct drop_in {
+	char name[NAME_MAX + 1];
+	size_t folder;
+};
+
+static int compare_drop_in(const void *a, const void *b)
+{
+	const struct drop_in *x = a, *y = b;
+	int c = strcmp(x->name, y->name);
+
+	return c ? c : (x->folder > y->folder) - (x->folder < y->folder);
+}
+
+static int find_drop_ins(struct reader *rd, const char *root, struct drop_in **ret, size_t *ret_n)
+{
+	_cleanup_free_ struct drop_in *found = calloc(FILES_MAX, sizeof(*found));
+	size_t n = 0;
+
+	if (!found)
+		return -ENOMEM;
+	for (size_t i = 0; i < ELEMENTSOF(folders); i++) {
+		_cleanup_(closedirp) DIR *dir = NULL;
+		char path[PATH_MAX];
+		struct dirent *de;
+
+		snprintf(path, sizeof(path), "%s%s/apfd.conf.d", root, folders[i]);
+		dir = opendir(path);
+		if (!dir) {
+			rd->file = path;
+			if (errno != ENOENT)
+				report_problem(rd, true, "Cannot open the folder: %s",
+					       strerror(errno));
+			continue;
+		}
+		while (errno = 0, (de = readdir(dir))) {
+			size_t len = strlen(de->d_name);
+
+			if (de->d_name[0] == '.' || len < 6 ||
+			    !streq(de->d_name + len - 5, ".conf"))
+				continue;
+			if (n == FILES_MAX) {
+				rd->file = path;
+				report_problem(rd, true, "More than %d drop-ins", FILES_MAX);
+				break;
+			}
+			snprintf(found[n].name, sizeof(found[n].name), "%s", de->d_name);
+			found[n++].folder = i;
+		}
+		if (!de && errno) {
+			rd->file = path;
+			report_problem(rd, true, "Cannot read the folder: %s", strerror(errno));
+		}
+	}
+	qsort(found, n, sizeof(*found), compare_drop_in);
+	*ret = TAKE_PTR(found);
+	*ret_n = n;
+	return 0;
+}
+
+static int load_all(struct reader *rd, const char *root)
+{
+	_cleanup_free_ struct drop_in *drop_ins = NULL;
+	char path[PATH_MAX];
+	size_t n;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ELEMENTSOF(folders); i++) {
+		snprintf(path, sizeof(path), "%s%s/apfd.conf", root, folders[i]);
+		r = load_file(rd, path);
+	}
+	if (r < 0)
+		return r;
+	r = find_drop_ins(rd, root, &drop_ins, &n);
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		if (i > 0 && streq(drop_ins[i].name, drop_ins[i - 1].name))
+			continue;
+		snprintf(path, sizeof(path), "%s%s/apfd.conf.d/%s", root,
+			 folders[drop_ins[i].folder], drop_ins[i].name);
+		r = load_file(rd, path);
+	}
+	return r;
+}
+
+/* Each threshold may be valid, but their combination invalid. */
+static void check_policy(struct reader *rd)
+{
+	const char *wrong = policy_params_check(&rd->conf->policy);
+
+	if (!wrong)
+		return;
+	rd->file = "[Policy]";
+	report_problem(rd, true, "%s", wrong);
+	policy_params_init(&rd->conf->policy);
+}
+
+int conf_load(const struct conf_source *source, conf_problem_fn problem, void *userdata,
+	      struct conf **ret)
+{
+	_cleanup_(conf_freep) struct conf *c = calloc(1, sizeof(*c));
+	struct reader rd = { .conf = c, .problem = problem, .userdata = userdata };
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	set_defaults(c);
+	c->files = calloc(1, sizeof(*c->files));
+	if (!c->files)
+		return -ENOMEM;
+	if (source->file) {
+		r = load_file(&rd, source->file);
+		if (r == 0)
+			report_problem(&rd, true, "There is no such file");
+	} else {
+		r = load_all(&rd, source->root);
+	}
+	if (r < 0)
+		return r;
+	check_policy(&rd);
+	*ret = TAKE_PTR(c);
+	return rd.n_errors;
+}
+
+struct conf *conf_free(struct conf *c)
+{
+	if (!c)
+		return NULL;
+	for (size_t i = 0; i < c->n_vms; i++) {
+		free(c->vms[i].glob);
+		settings_done(&c->vms[i].settings);
+	}
+	free(c->vms);
+	for (size_t i = 0; i < c->n_files; i++)
+		free(c->files[i]);
+	free(c->files);
+	free(c);
+	return NULL;
+}
+
+/* "?" matches a character, not a byte: names are UTF-8, whatever locale apfd was started with. */
+static bool glob_matches(const char *glob, const char *name)
+{
+	static locale_t utf8;
+	locale_t before;
+	bool matches;
+
+	if (!utf8)
+		utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+	before = utf8 ? uselocale(utf8) : (locale_t)0;
+	matches = fnmatch(glob, name, 0) == 0;
+	if (before)
+		uselocale(before);
+	return matches;
+}
+
+int conf_vm_settings(const struct conf *c, const char *name, const char *id, struct settings *ret)
+{
+	_cleanup_(settings_done) struct settings s = SETTINGS_NONE;
+	int r;
+
+	for (size_t i = 0; i < c->n_vms; i++) {
+		const struct conf_vm *vm = &c->vms[i];
+
+		if (!glob_matches(vm->glob, name) && !(id[0] && glob_matches(vm->glob, id)))
+			continue;
+		if (vm->settings.mode != SETTINGS_UNSET)
+			s.mode = vm->settings.mode;
+		if (vm->vcpus_reset)
+			s.n_vcpus = 0;
+		for (size_t k = 0; k < vm->settings.n_vcpus; k++) {
+			r = settings_set_vcpu(&s, vm->settings.vcpus[k].index,
+					      vm->settings.vcpus[k].mode);
+			if (r < 0)
+				return r;
+		}
+	}
+	*ret = s;
+	s = SETTINGS_NONE;
+	return 0;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Why APF works or does not work for one VM. Reads the cgroup and files in /proc of the
+ * VM's process, but no file that makes the reader wait for that process; the caller
+ * passes all other facts.
+ */
+#ifndef APFD_DOCTOR_VM_H
+#define APFD_DOCTOR_VM_H
+
+#include <stdint.h>
+
+#include "diagnosis.h"
+#include "domain-xml.h"
+#include "genl-parse.h"
+#include "vm.h"
+
+/**
+ * struct doctor_vm - the facts about a VM
+ * @name: an argument that apfctl accepts for the VM
+ * @libvirt: libvirt manages the VM, so remedies are changes of its XML
+ * @automatic: apfd decides about the gates
+ * @proc_root: usually /proc
+ * @sys_root: usually /sys
+ * @cgroup_root: usually /sys/fs/cgroup
+ * @pid: 0 if not known
+ * @args: arguments of the process, see cmdline_load(); NULL if they could not be read
+ * @live: XML of the running domain, NULL if it could not be read
+ * @config: XML for the next start of the domain, NULL if it could not be read
+ * @module: apf_host is loaded
+ * @nested_guard: the nested guard of apf_host is on
+ * @why_unwatched: NULL if the VM is watched; the fields below are valid only then
+ * @state: common state of the gates
+ * @gate_just_changed: a gate was changed in the interval of @figures
+ * @guest: report of the guest, by &enum apf_guest_attr
+ */
+struct doctor_vm {
+	const char *name;
+	bool libvirt;
+	bool automatic;
+	const char *proc_root;
+	const char *sys_root;
+	const char *cgroup_root;
+	uint32_t pid;
+	const char *args;
+	const struct domain_xml *live;
+	const struct domain_xml *config;
+	bool module;
+	bool nested_guard;
+	const char *why_unwatched;
+	enum vm_state state;
+	bool gate_just_changed;
+	const struct genl_vcpu *vcpus;
+	size_t n_vcpus;
+	const struct stats_totals *totals;
+	const struct stats_figures *figures;
+	enum vm_guest_module guest_module;
+	const uint32_t *guest;
+};
+
+/* doctor_vm: runs all checks now and adds the findings to @d. */
+void doctor_vm(const struct doctor_vm *v, struct diagnosis *d);
+
+#endif /* APFD_DOCTOR_VM_H */

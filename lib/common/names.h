@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * All names on the bus: apfd writes these words, apfctl and apf-exporter read them. They are
+ * part of the bus interface, which org.apfd(5) describes.
+ */
+#ifndef APF_NAMES_H
+#define APF_NAMES_H
+
+#include <uapi/apf_host.h>
+
+#define BUS_NAME	      "org.apfd"
+#define BUS_PATH_ROOT	      "/org/apfd"
+#define BUS_PATH_VM	      BUS_PATH_ROOT "/vm"
+#define BUS_INTERFACE_MANAGER "org.apfd.Manager1"
+#define BUS_INTERFACE_VM      "org.apfd.VM1"
+
+/* Names of systemd, for "systemctl service-log-level". */
+#define BUS_PATH_LOG_CONTROL	  "/org/freedesktop/LogControl1"
+#define BUS_INTERFACE_LOG_CONTROL "org.freedesktop.LogControl1"
+
+#define BUS_ERROR_NO_SUCH_VM	 "org.apfd.Error.NoSuchVM"
+#define BUS_ERROR_NO_SUCH_VCPU	 "org.apfd.Error.NoSuchVCPU"
+#define BUS_ERROR_INVALID_STATE	 "org.apfd.Error.InvalidState"
+#define BUS_ERROR_INVALID_MODE	 "org.apfd.Error.InvalidMode"
+#define BUS_ERROR_INVALID_CONFIG "org.apfd.Error.InvalidConfig"
+#define BUS_ERROR_NO_HOST_MODULE "org.apfd.Error.NoHostModule"
+#define BUS_ERROR_NOT_WATCHED	 "org.apfd.Error.NotWatched"
+#define BUS_ERROR_FAILED	 "org.apfd.Error.Failed"
+
+/* The polkit action for every method that changes something. */
+#define POLKIT_ACTION_MANAGE "org.apfd.manage"
+
+/* Namespace and prefix of apfd's element in the metadata of a libvirt domain. */
+#define METADATA_URI	"https://apfd.org/xmlns/1"
+#define METADATA_PREFIX "apf"
+
+/* Metadata of apfd is not longer, even with overrides for 4096 vCPUs. */
+#define METADATA_MAX_BYTES (256 * 1024)
+
+/* States of a gate, and modes; the first three are states and modes. */
+#define NAME_OFF     "off"
+#define NAME_PV	     "pv"
+#define NAME_ON	     "on"
+#define NAME_MIXED   "mixed"
+#define NAME_UNKNOWN "unknown" /* also the state of a module */
+#define NAME_AUTO    "auto"
+#define NAME_DEFAULT "default"
+
+/*
+ * Reason of a gate change by the policy: this, the rule, ": " and the reason of the decision; or,
+ * if apfd sets for the whole VM what all its vCPUs have, NAME_REASON_WHOLE_VM.
+ */
+#define NAME_REASON_POLICY   "policy: "
+#define NAME_REASON_WHOLE_VM "all vCPUs have it"
+
+/* HostModule, GuestModule, Libvirt. */
+#define NAME_PRESENT   "present"
+#define NAME_ABSENT    "absent"
+#define NAME_CONNECTED "connected"
+
+/* SwappedSource, besides NAME_UNKNOWN. */
+#define NAME_PROCESS "process"
+#define NAME_CGROUP  "cgroup"
+
+/* NoWaitSwapin, besides NAME_OFF and NAME_UNKNOWN. */
+#define NAME_NOT_NEEDED	 "not-needed"
+#define NAME_ACTIVE	 "active"
+#define NAME_UNAVAILABLE "unavailable"
+
+/* GuestEvent. */
+#define NAME_POOL_TAKEN	    "pool-taken"
+#define NAME_POOL_RETURNED  "pool-returned"
+#define NAME_POOL_EXHAUSTED "pool-exhausted"
+#define NAME_WAITER_OLD	    "waiter-old"
+#define NAME_REPORT_GONE    "report-gone"
+#define NAME_SLOT_STUCK	    "slot-stuck"
+
+/* Keys of GuestReport. Counters: stats_count_names; figures of the policy: policy_figure_names. */
+extern const char *const guest_names[APF_GUEST_A_MAX + 1];
+
+/* Figures of Pressure, and their keys. */
+enum pressure_figure {
+	PRESSURE_MEMORY_BYTES,
+	PRESSURE_SWAP_BYTES,
+	PRESSURE_SWAPIN_RATE,	   /* pages per second */
+	PRESSURE_REFAULT_RATE,	   /* pages per second that had been evicted not long before */
+	PRESSURE_MAJOR_FAULT_RATE, /* per second */
+	PRESSURE_SOME_AVG10,	   /* percent */
+	PRESSURE_FULL_AVG10,	   /* percent */
+	PRESSURE_STALL_RATIO,	   /* of vCPU time */
+	PRESSURE_TREND,		   /* change of the share of time spent waiting, per second */
+	PRESSURE_FIGURE_MAX = PRESSURE_TREND
+};
+
+extern const char *const pressure_figure_names[PRESSURE_FIGURE_MAX + 1];
+
+#endif /* APF_NAMES_H */
