@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Bundles the page: node build.mjs [OUTDIR]. What npm installed is in the folder named by
- * APF_NODE_MODULES (default: ../../build/dashboard/node_modules); nothing is written beside the
- * sources.
+ * Bundles the page: node build.mjs [OUTDIR]. APF_NODE_MODULES is the folder of the npm packages
+ * (default: ../../build/dashboard/node_modules). Nothing is written to the source folder.
+ * APF_BUNDLED: a file to list in what of these packages is in the page, with the package.json and
+ * the licences of each: the sources and the licences that a release must include.
  */
 import { createRequire } from "node:module";
 import fs from "node:fs";
@@ -19,7 +20,7 @@ const require = createRequire(import.meta.url);
 const esbuild = await import(pathToFileURL(require.resolve("esbuild", { paths: [modules] })))
 	.then(m => m.default);
 
-/* PatternFly brings its fonts; every cockpit has them already. Its pictures nobody uses here. */
+/* Leave out PatternFly's fonts, which every Cockpit has, and its images, which are not used. */
 const assets = {
 	name: "assets",
 	setup(build) {
@@ -35,22 +36,23 @@ const assets = {
 };
 
 fs.rmSync(out, { recursive: true, force: true });
-await esbuild.build({
+const result = await esbuild.build({
 	entryPoints: [path.join(here, "src/index.jsx")],
 	outdir: out,
 	bundle: true,
 	minify: true,
 	format: "iife",
-	// what the browsers of Debian 12's time understand
+	// browsers from the time of Debian 12
 	target: ["chrome110", "firefox102", "safari16"],
 	jsx: "automatic",
 	nodePaths: [modules],
 	define: { "process.env.NODE_ENV": "\"production\"" },
 	legalComments: "eof",
+	metafile: true,
 	plugins: [assets],
 	logLevel: "warning",
 });
-/* Cockpit serves them as they are: a tenth of the bytes for the same text. */
+/* Cockpit serves compressed files as they are: a tenth of the size. */
 for (const name of ["index.js", "index.css"]) {
 	const file = path.join(out, name);
 	fs.writeFileSync(`${file}.gz`, zlib.gzipSync(fs.readFileSync(file), { level: 9 }));
@@ -58,3 +60,23 @@ for (const name of ["index.js", "index.css"]) {
 }
 for (const name of ["index.html", "manifest.json"])
 	fs.copyFileSync(path.join(here, "src", name), path.join(out, name));
+
+function bundled()
+{
+	const found = new Set();
+
+	for (const input of Object.keys(result.metafile.inputs)) {
+		const relative = path.relative(modules, path.resolve(input.replace(/^[a-z]+:/, "")));
+		if (relative.startsWith("..") || !fs.existsSync(path.join(modules, relative)))
+			continue;
+		found.add(relative);
+		for (let folder = path.dirname(relative); folder !== "."; folder = path.dirname(folder))
+			for (const name of fs.readdirSync(path.join(modules, folder)))
+				if (/^(package\.json|licen[cs]e.*|notice.*)$/i.test(name))
+					found.add(path.join(folder, name));
+	}
+	return [...found].sort();
+}
+
+if (process.env.APF_BUNDLED)
+	fs.writeFileSync(process.env.APF_BUNDLED, bundled().join("\n") + "\n");

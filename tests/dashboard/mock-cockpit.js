@@ -5,6 +5,7 @@
  * nothing about cockpit or apfd: tests/lab/test_cockpit.py has the real ones.
  *
  * The address says what there is: ?vms=3&module=absent&apfd=missing&refuse=1&old=1&quiet=1&slow=1&still=1
+ * &oldbridge=1
  */
 (() => {
 	const want = new URLSearchParams(window.location.search);
@@ -13,7 +14,7 @@
 	const present = want.get("module") !== "absent";
 	const variants = map => Object.fromEntries(Object.entries(map).map(([k, v]) => [k, { t: "?", v }]));
 	const clients = new Set();
-	const world = { running: want.get("apfd") !== "missing", calls: [], vms: {}, spawned: [] };
+	const world = { running: want.get("apfd") !== "missing" && ":1.4", named: [], calls: [], vms: {}, spawned: [] };
 	window.world = world;
 
 	const host = {
@@ -52,6 +53,11 @@
 		const vm = world.vms[path];
 		if (method === "GetAll")
 			return [variants(args[0] === MANAGER ? host : vm)];
+		if (method === "Get")
+			return [{ t: "?", v: host[args[1]] }];
+		if (method === "ListVMs" && !want.get("old"))
+			return [Object.fromEntries(Object.entries(world.vms).map(([p, v]) =>
+				[p, variants(Object.fromEntries(args[0].filter(name => name in v).map(name => [name, v[name]])))]))];
 		if (method === "GetManagedObjects")
 			return [Object.fromEntries(Object.entries(world.vms).map(([p, v]) => [p, { [VM]: variants(v) }]))];
 		if (method === "SetMode" || method === "SetState") {
@@ -89,25 +95,28 @@
 					handler(...signal);
 	}
 
+	const NO_OWNER = "org.freedesktop.DBus.Error.NameHasNoOwner";
+
 	window.cockpit = {
 		dbus(name, options) {
 			const handlers = {};
 			const client = {
-				options, subscribed: [],
+				name, options, subscribed: [],
 				handlers,
 				addEventListener: (event, handler) => { handlers[event] = handler; },
 				subscribe: (match, handler) => client.subscribed.push([match, handler]),
 				call: async (path, iface, method, args) => {
 					await new Promise(done => setTimeout(done, want.get("slow") && method.startsWith("Set") ? 1500 : 20));
+					if (method === "GetNameOwner")
+						return world.running ? [world.running] : fail(NO_OWNER, `no ${args[0]}`);
+					if (name !== world.running)
+						return fail("org.freedesktop.DBus.Error.ServiceUnknown", `no ${name}`);
 					return answer(path, iface, method, args);
 				},
 				close: () => clients.delete(client),
 			};
 			clients.add(client);
-			if (name === "org.apfd" && !world.running) {
-				client.call = () => Promise.reject(Object.assign(new Error("not found"), { problem: "not-found" }));
-				setTimeout(() => handlers.close?.({}, { problem: "not-found" }), 10);
-			}
+			world.named.push(name);
 			return client;
 		},
 		spawn(argv, options) {
@@ -116,12 +125,15 @@
 		},
 	};
 
-	/* apfd dies, apfd comes */
+	/* apfd dies, apfd comes; an old bridge says nothing of names that come */
 	world.owner = owner => {
-		world.running = Boolean(owner);
-		clients.forEach(client => client.handlers.owner?.({}, owner || null));
-		emit(m => m.member === "NameOwnerChanged", "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameOwnerChanged",
-			["org.apfd", "", owner]);
+		const before = world.running;
+		world.running = owner || false;
+		if (before && !owner)
+			clients.forEach(client => client.name === before && client.handlers.owner?.({}, null));
+		if (!want.get("oldbridge"))
+			emit(m => m.member === "NameOwnerChanged", "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameOwnerChanged",
+				["org.apfd", before || "", owner]);
 	};
 	world.signal = (path, iface, member, args) => emit(m => m.interface === iface, path, iface, member, args);
 
@@ -139,7 +151,9 @@
 				});
 			}
 			vm.SwappedBytes *= 1 + 0.004 * Math.sin((turn + 5 * i) / 20);
-			world.signal(path, "org.freedesktop.DBus.Properties", "PropertiesChanged", [VM, variants(vm), []]);
+			/* Only an old apfd announces figures. */
+			const told = want.get("old") ? vm : { State: vm.State, VCPUStates: vm.VCPUStates };
+			world.signal(path, "org.freedesktop.DBus.Properties", "PropertiesChanged", [VM, variants(told), []]);
 		});
 	};
 	if (!want.get("still"))

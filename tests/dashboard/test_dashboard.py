@@ -35,6 +35,35 @@ def dist():
     return ROOT / "build/dashboard/dist"
 
 
+def test_what_is_bundled_makes_the_page_again(dist, tmp_path):
+    """The second tarball of a release has all sources of the page: `make dist` packs this list."""
+    modules = ROOT / "build/dashboard/node_modules"
+    for name in (ROOT / "build/dashboard/bundled").read_text().splitlines():
+        (tmp_path / "node_modules" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(modules / name, tmp_path / "node_modules" / name)
+    (tmp_path / "tools").mkdir()
+    for name in ("esbuild", "@esbuild"):
+        (tmp_path / "tools" / name).symlink_to(modules / name)
+    out = subprocess.run(["node", SOURCE / "build.mjs", tmp_path / "page"], capture_output=True, text=True, timeout=400,
+                         env=dict(os.environ, NODE_PATH=str(tmp_path / "tools"), APF_NODE_MODULES=str(tmp_path / "node_modules")))
+    assert out.returncode == 0, out.stderr
+    assert {f.name: f.read_bytes() for f in (tmp_path / "page").iterdir()} == \
+        {f.name: f.read_bytes() for f in dist.iterdir()}
+
+
+def test_licences_of_what_is_bundled(dist):
+    """Each npm package in the page is named where packages name their licences."""
+    bundled = (ROOT / "build/dashboard/bundled").read_text().splitlines()
+    names = {re.match(r"(@[^/]+/)?[^/]+", path).group() for path in bundled}
+    assert {"react", "@patternfly/react-core"} <= names
+    patterns = re.findall(r"node-modules/(\S+)/\*", (ROOT / "packaging/debian/copyright.in").read_text())
+    assert {n for n in names if n not in patterns and f"{n.split('/')[0]}" not in patterns} == set()
+    spec = (ROOT / "packaging/rpm/apf.spec.in").read_text()
+    provided = dict(re.findall(r"^Provides: +bundled\(npm\((\S+)\)\) = (\S+)$", spec, re.M))
+    assert provided == {n: json.loads((ROOT / f"build/dashboard/node_modules/{n}/package.json").read_text())["version"]
+                        for n in names}
+
+
 @pytest.fixture(scope="session")
 def site(dist, tmp_path_factory):
     """The page where cockpit has it, beside a cockpit.js that is a mock."""
@@ -71,7 +100,7 @@ def page(site, chromium):
     def go(query="", width=1400, height=1000):
         chromium.size(width, height)
         chromium.driver.get(f"{site}?{query}")
-        chromium.wait(lambda: "Asking apfd" not in chromium.text("main") and chromium.find("h1"), "the page")
+        chromium.wait(lambda: "Connecting to apfd" not in chromium.text("main") and chromium.find("h1"), "the page")
         return chromium
     chromium.dark(False)
     chromium.errors()
@@ -146,7 +175,7 @@ def test_switch(page):
     b.wait(row(b, "web-1") + '[data-mode="off"]', "the new mode")
     call = [c for c in b.js("return world.calls") if c[1] == "SetMode"]
     assert [c[2:] for c in call] == [["off", [], False]]
-    assert b.wait(lambda: b.js("return document.getElementById('apf-said').textContent"), "the announcement") == \
+    assert b.wait(lambda: b.js("return document.getElementById('apf-announcement').textContent"), "the announcement") == \
         "web-1 is now set to off"
 
 
@@ -186,7 +215,7 @@ def test_refusal(page):
 def test_drawer(page):
     b = page("vms=3", height=1600)
     b.click("[id^=apf-open-]")
-    b.wait(lambda: "Looking" not in b.text("#apf-drawer"), "findings and decisions")
+    b.wait(lambda: "Loading" not in b.text("#apf-drawer"), "findings and decisions")
     states = [e.get_attribute("data-state") for e in b.find("#apf-drawer [data-check]")]
     assert states == ["fail", "warn", "unknown", "ok"], "the worst comes first"
     assert "host-passthrough" in b.text("#apf-drawer")
@@ -212,8 +241,9 @@ def test_without_module(page):
     assert b.text(row(b, "web-1", 'td[data-label="Async/s"]')) == "–"
 
 
-def test_without_apfd(page):
-    b = page("apfd=missing")
+@pytest.mark.parametrize("bridge", ["", "&oldbridge=1"])
+def test_without_apfd(page, bridge):
+    b = page(f"apfd=missing{bridge}")
     b.wait(lambda: "apfd is not running" in b.text("h1"), "the empty state")
     assert "systemctl enable --now apfd" in b.text()
     b.click("main .pf-v6-c-empty-state button")
@@ -226,6 +256,8 @@ def test_without_apfd(page):
     b.wait(lambda: "apfd is not running" in b.text("h1"), "the empty state again")
     b.js("world.owner(':1.6')")
     b.wait(row(b, "web-1"), "the table again")
+    # A call to org.apfd would start apfd, or cancel its stop.
+    assert "org.apfd" not in b.js("return world.named")
 
 
 def test_keyboard(page):

@@ -3,10 +3,11 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { alarms, gateChanged, guestEvent } from "../../dashboard/cockpit/src/alarms.js";
-import { explain, isUnknown, plain } from "../../dashboard/cockpit/src/dbus.js";
+import { Apfd } from "../../dashboard/cockpit/src/apfd.js";
+import { counted, explain, isUnknown, plain } from "../../dashboard/cockpit/src/dbus.js";
 import * as format from "../../dashboard/cockpit/src/format.js";
 import {
-	Histograms, KEEP_MSEC, SAMPLE_MSEC, Series, bucket, grown, interesting, quantile, runs, sample,
+	Histograms, HISTORY_MSEC, SAMPLE_MSEC, Series, bucket, difference, usedBuckets, quantile, runs, sample,
 	sampleHost, ticks,
 } from "../../dashboard/cockpit/src/history.js";
 import { isDark } from "../../dashboard/cockpit/src/theme.js";
@@ -19,6 +20,21 @@ test("variants are unwrapped at any depth, and nothing else is", () => {
 	assert.deepEqual(plain({ t: 1, v: 2 }), { t: 1, v: 2 }, "a dictionary that only looks like a variant");
 	assert.equal(plain(null), null);
 	assert.equal(plain(0), 0);
+});
+
+test("what the kernel cannot count is no number, and no 0", () => {
+	const vm = counted({ Name: "web-1", NotCounted: ["Ready", "AsyncRate", "AsyncHistogram", "Outstanding"],
+		AsyncRate: 0, SyncRate: 0, Outstanding: 0, AsyncHistogram: [], Watched: true });
+	assert.ok(Number.isNaN(vm.AsyncRate) && Number.isNaN(vm.Outstanding));
+	assert.equal(vm.SyncRate, 0);
+	assert.deepEqual(vm.AsyncHistogram, []);
+	assert.equal("Ready" in vm, false);
+	assert.ok(Number.isNaN(sample(vm).async));
+	assert.equal(sampleHost([vm]).sync, 0);
+	assert.equal(format.rate(vm.AsyncRate), "–");
+	/* An apfd that does not tell of it, and one on whose kernel all is counted. */
+	assert.equal(counted({ AsyncRate: 3 }).AsyncRate, 3);
+	assert.equal(counted({ AsyncRate: 3, NotCounted: [] }).AsyncRate, 3);
 });
 
 test("errors: a refusal says so, with what to do about it", () => {
@@ -62,13 +78,13 @@ test("numbers read as those of apfctl", () => {
 
 test("a series keeps ten minutes and no more", () => {
 	const s = new Series(["a"]);
-	const n = 3 * KEEP_MSEC / SAMPLE_MSEC;
+	const n = 3 * HISTORY_MSEC / SAMPLE_MSEC;
 	for (let i = 0; i < n; i++)
 		s.push(i * SAMPLE_MSEC, { a: i });
 	const points = s.points("a");
-	assert.equal(points.length, KEEP_MSEC / SAMPLE_MSEC + 1);
+	assert.equal(points.length, HISTORY_MSEC / SAMPLE_MSEC + 1);
 	assert.deepEqual(points[points.length - 1], [(n - 1) * SAMPLE_MSEC, n - 1]);
-	assert.equal(points[points.length - 1][0] - points[0][0], KEEP_MSEC);
+	assert.equal(points[points.length - 1][0] - points[0][0], HISTORY_MSEC);
 	assert.equal(s.last("a"), n - 1);
 	assert.equal(s.points("a", (n - 3) * SAMPLE_MSEC).length, 3);
 	s.push(0, { a: 1 });
@@ -89,6 +105,8 @@ test("a VM that is not watched has unknown rates, and the host sums the known on
 	const off = { Watched: false, AsyncRate: 0, SyncRate: 0, StallRatio: 0, SwappedBytes: 50 };
 	assert.ok(Number.isNaN(sample(off).async));
 	assert.equal(sample(off).swapped, 50);
+	assert.equal(sample({ ...off, SwappedSource: "process" }).swapped, 50);
+	assert.ok(Number.isNaN(sample({ ...off, SwappedBytes: 0, SwappedSource: "unknown" }).swapped));
 	assert.deepEqual(sampleHost([on, off]), { async: 10, sync: 1, stall: 0.2, swapped: 150 });
 	assert.deepEqual(sampleHost([]), { async: 0, sync: 0, stall: 0, swapped: 0 });
 	assert.ok(Number.isNaN(sampleHost([off]).stall));
@@ -103,10 +121,10 @@ test("histograms: windows, restarts, quantiles", () => {
 	assert.deepEqual(h.window(120e3, 60e3, [1, 6, 1], [0, 2, 5]), { async: [0, 2, 1], sync: [0, 0, 5] });
 	assert.deepEqual(h.window(120e3, 600e3, [1, 6, 1], [0, 2, 5]), { async: [0, 6, 1], sync: [0, 2, 5] });
 	assert.deepEqual(new Histograms().window(0, 60e3, [1, 2], [3, 4]), { async: [1, 2], sync: [3, 4] });
-	assert.deepEqual(grown([5, 5], [1, 0]), [1, 0], "started anew");
-	for (let t = 60e3; t < 3 * KEEP_MSEC; t += 10e3)
+	assert.deepEqual(difference([5, 5], [1, 0]), [1, 0], "started anew");
+	for (let t = 60e3; t < 3 * HISTORY_MSEC; t += 10e3)
 		h.push(t, [1], [1]);
-	assert.ok(h.shots.length <= KEEP_MSEC / 10e3 + 2, `${h.shots.length} kept`);
+	assert.ok(h.shots.length <= HISTORY_MSEC / 10e3 + 2, `${h.shots.length} kept`);
 
 	assert.deepEqual(bucket(0, 24), [0, 1]);
 	assert.deepEqual(bucket(13, 24), [4096, 8192]);
@@ -114,9 +132,9 @@ test("histograms: windows, restarts, quantiles", () => {
 	assert.equal(quantile([0, 0, 0, 0], 0.5), 0);
 	assert.equal(quantile([0, 0, 0, 10, 0], 0.5), 6);
 	assert.equal(quantile([0, 0, 0, 0, 7], 0.95), 8, "the last bucket has no upper bound");
-	assert.deepEqual(interesting([0, 0, 1, 0, 0], [0, 0, 0, 0, 0]), [1, 3]);
-	assert.deepEqual(interesting([1], [0]), [0, 0]);
-	assert.equal(interesting([0, 0], [0, 0]), null);
+	assert.deepEqual(usedBuckets([0, 0, 1, 0, 0], [0, 0, 0, 0, 0]), [1, 3]);
+	assert.deepEqual(usedBuckets([1], [0]), [0, 0]);
+	assert.equal(usedBuckets([0, 0], [0, 0]), null);
 });
 
 test("axes have round figures that hold the highest value", () => {
@@ -141,6 +159,7 @@ test("alarms of a guest's report", () => {
 	assert.match(found[1].text, /2 times/);
 	assert.match(found[2].text, /12 s/);
 	assert.equal(guestEvent("pool-exhausted", 3, {}).severity, "danger");
+	assert.equal(guestEvent("slot-stuck", 3, {}).severity, "warning");
 	assert.match(guestEvent("a-new-one", 3, {}).text, /vCPU 3: a-new-one/);
 	assert.equal(gateChanged("off", [1], 42, "apfctl", "by hand").text, "vCPU 1 set to off by apfctl (42): by hand");
 });
@@ -150,4 +169,65 @@ test("dark mode is the shell's choice, or the system's", () => {
 	assert.equal(isDark("light", true), false);
 	assert.equal(isDark("auto", true), true);
 	assert.equal(isDark(null, false), false);
+});
+
+/* An apfd with one VM; @list answers ListVMs(). */
+async function connected(list) {
+	const PATH = "/org/apfd/vm/u1";
+	const vm = { Name: { t: "s", v: "web" }, Watched: { t: "b", v: true }, AsyncRate: { t: "d", v: 1 }, SyncRate: { t: "d", v: 0 },
+		StallRatio: { t: "d", v: 0 }, SwappedBytes: { t: "t", v: 0 } };
+	const client = {
+		calls: [],
+		addEventListener() {}, subscribe() {}, close() {},
+		async call(path, _interface, method, args) {
+			client.calls.push(method);
+			if (method === "GetManagedObjects")
+				return [{ [PATH]: { "org.apfd.VM1": vm } }];
+			if (method === "ListVMs")
+				return [list(args[0], PATH)];
+			return method === "Get" ? [{ t: "aa{sv}", v: [{ Path: { t: "s", v: "/dev/sda2" } }] }] : [{}];
+		},
+	};
+	let now = 0;
+	const apfd = new Apfd({ dbus: () => client }, () => now += 2000);
+	apfd._connect(":1.4");
+	while (apfd.phase !== "ready")
+		await new Promise(done => setImmediate(done));
+	return { apfd, client, series: () => apfd.history.get(PATH).series };
+}
+
+test("figures are read from apfd, which does not announce them", async () => {
+	let rate = 10;
+	const { apfd, series } = await connected((names, path) => {
+		assert.ok(names.includes("AsyncRate") && !names.includes("Name"));
+		return { [path]: { AsyncRate: { t: "d", v: rate++ } }, "/org/apfd/vm/unknown": { AsyncRate: { t: "d", v: 5 } } };
+	});
+	await apfd._refresh();
+	await apfd._refresh();
+	assert.deepEqual(series().points("async").map(([, v]) => v), [1, 10, 11]);
+	assert.equal(apfd.vms.size, 1, "a VM that was not announced is not shown");
+	assert.deepEqual(apfd.host.Swap, [{ Path: "/dev/sda2" }]);
+	clearTimeout(apfd.drawing);
+});
+
+test("an apfd that does not answer leaves a gap, an old one announces figures", async () => {
+	let error = Object.assign(new Error("too much"), { name: "org.freedesktop.DBus.Error.LimitsExceeded" });
+	const { apfd, series } = await connected(() => { throw error; });
+	await apfd._refresh();
+	assert.equal(series().length, 1);
+	error = Object.assign(new Error("old"), { name: "org.freedesktop.DBus.Error.UnknownMethod" });
+	apfd._propertiesChanged("/org/apfd/vm/u1", "org.apfd.VM1", { AsyncRate: { t: "d", v: 7 } }, []);
+	await apfd._refresh();
+	assert.deepEqual(series().points("async").map(([, v]) => v), [1, 7]);
+	clearTimeout(apfd.drawing);
+});
+
+test("a slow apfd gets one request at a time", async () => {
+	const { apfd, client } = await connected(() => new Promise(() => {}));
+	client.calls.length = 0;
+	client.call = async (_path, _interface, method) => { client.calls.push(method); return new Promise(() => {}); };
+	apfd._refresh();
+	apfd._refresh();
+	assert.deepEqual(client.calls, ["ListVMs", "Get"]);
+	clearTimeout(apfd.drawing);
 });

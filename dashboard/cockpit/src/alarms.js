@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What of a guest's report somebody should know now, and words for what was told. */
+/* Alarms from a guest's report, and texts for events. */
 import { vcpus } from "./format.js";
 
 const WAITS_LONG_MSEC = 5000;
@@ -11,14 +11,14 @@ export function alarms(vm) {
 	if (vm.PausedVCPUs?.length)
 		found.push({
 			severity: "danger",
-			text: `Emergency pool in use: the guest has no memory left to remember waiting tasks; ` +
-				`no asynchronous faults on ${vcpus(vm.PausedVCPUs)} until it has.`,
+			text: `Emergency pool in use: the guest has no memory to store waiting tasks; ` +
+				`no asynchronous faults on ${vcpus(vm.PausedVCPUs)} until it has memory.`,
 		});
 	if (report.PoolExhausted > 0)
 		found.push({
 			severity: "warning",
 			text: `The emergency pool was empty ${report.PoolExhausted === 1 ? "once" : `${report.PoolExhausted} times`} ` +
-				`since the guest loaded apf_guest; a larger pool= helps.`,
+				`since the guest loaded apf_guest.`,
 		});
 	if (report.OldestSleeperMSec > WAITS_LONG_MSEC)
 		found.push({
@@ -29,10 +29,11 @@ export function alarms(vm) {
 }
 
 const EVENTS = {
-	"pool-taken": ["danger", "an emergency node was put to use, the gate is closed"],
-	"pool-returned": ["info", "the emergency pool is full again, the gate is as it was set"],
-	"pool-exhausted": ["danger", "the emergency pool was empty, all sleepers were woken"],
-	"waiter-old": ["warning", "a task waits for longer than the limit"],
+	"pool-taken": ["danger", "an emergency node was taken into use, the gate is closed"],
+	"pool-returned": ["info", "all emergency nodes are free again, the gate follows its state again"],
+	"pool-exhausted": ["danger", "the emergency pool was empty, all sleeping tasks were woken"],
+	"waiter-old": ["warning", "a task has waited longer than the limit"],
+	"slot-stuck": ["warning", "a \"page ready\" interrupt was lost, the guest handled the event later"],
 	"report-gone": ["info", "the guest's module was unloaded or the guest reboots"],
 };
 

@@ -1,35 +1,48 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Everything that is said to and heard from apfd, and nothing about how it looks.
+ * All communication with apfd, and nothing about the display.
  *
- * Reading is open to everybody, so one ordinary client reads for as long as the page lives.
- * Each change opens a client of its own with whatever rights the user has at that moment: a
- * switch to administrative access counts at once, without a reload.
+ * Every user may read, so one ordinary client reads while the page is open. Each change
+ * opens its own client with the rights that the user has at that moment: a switch to
+ * administrative access takes effect at once, without a reload.
  */
 import { gateChanged, guestEvent } from "./alarms.js";
-import { plain } from "./dbus.js";
+import { counted, isUnknown, plain } from "./dbus.js";
 import { FIELDS, Histograms, SAMPLE_MSEC, Series, sample, sampleHost } from "./history.js";
 
 const NAME = "org.apfd";
+const BUS = "org.freedesktop.DBus";
 const ROOT = "/org/apfd";
 const MANAGER = "org.apfd.Manager1";
 const VM = "org.apfd.VM1";
 const PROPERTIES = "org.freedesktop.DBus.Properties";
 const OBJECTS = "org.freedesktop.DBus.ObjectManager";
 
+const NO_OWNER = "org.freedesktop.DBus.Error.NameHasNoOwner";
+
 const CALL_MSEC = 30 * 1000;
-/* polkit may ask somebody */
+/* polkit may ask for a password */
 const CHANGE_MSEC = 120 * 1000;
-const EVENTS_KEPT = 100;
-/* Drawing is the dear part: signals that come together are drawn together. */
+const EVENTS_MAX = 100;
+/* Properties that apfd does not announce, because they change with each of its ticks. */
+const FIGURES = [
+	"SwappedBytes", "Outstanding", "GuestReport", "Pressure", "AsyncRate", "SyncRate", "P50USec", "P95USec",
+	"StallRatio", "AsyncHistogram", "SyncHistogram",
+];
+/* Drawing is slow: draw once for all signals within this time. */
 const DRAW_MSEC = 250;
+
+const notRunning = () => Object.assign(new Error("apfd is not running"), { problem: "not-found" });
 
 export class Apfd {
 	constructor(cockpit, now = Date.now) {
 		this.cockpit = cockpit;
 		this.now = now;
 		this.listeners = new Set();
+		this.bus = null;		/* a client of the bus itself */
+		this.finding = false;
 		this.client = null;
+		this.owner = null;		/* unique name of apfd */
 		this.phase = "connecting";
 		this.problem = "";
 		this.host = {};
@@ -38,6 +51,7 @@ export class Apfd {
 		this.total = new Series(FIELDS);
 		this.events = [];		/* newest first */
 		this.drawing = null;
+		this.refreshing = null;		/* the client that reads figures now */
 		this.state = this._state();
 	}
 
@@ -75,40 +89,57 @@ export class Apfd {
 	/* -- life ---------------------------------------------------------------------- */
 
 	start() {
-		/* Told without asking for org.apfd, which would start it again and again. */
-		const bus = this.cockpit.dbus(null, { bus: "system" });
-		bus.subscribe({ interface: "org.freedesktop.DBus", member: "NameOwnerChanged", arg0: NAME },
-			(_path, _interface, _member, [, , owner]) => owner ? this.connect() : this._lost("not-found"));
-		setInterval(() => this._sample(), SAMPLE_MSEC);
-		this.connect();
+		setInterval(() => this._refresh(), SAMPLE_MSEC);
+		this.find();
 	}
 
-	/* Starts apfd if D-Bus can. */
-	connect() {
-		if (this.client)
+	/*
+	 * Calls go to apfd's unique name: one to org.apfd would start an apfd that somebody has stopped,
+	 * or cancel the stop.
+	 */
+	async find() {
+		if (this.finding)
 			return;
-		const client = this.cockpit.dbus(NAME, { bus: "system" });
+		this.finding = true;
+		try {
+			const [owner] = await this._bus().call("/org/freedesktop/DBus", BUS, "GetNameOwner", [NAME],
+				{ type: "s", timeout: CALL_MSEC });
+			this._connect(owner);
+		} catch (error) {
+			this._lost(error.name === NO_OWNER ? "not-found" : error.problem || error.message);
+		} finally {
+			this.finding = false;
+		}
+	}
+
+	_bus() {
+		if (!this.bus) {
+			const bus = this.cockpit.dbus(BUS, { bus: "system" });
+			this.bus = bus;
+			bus.addEventListener("close", () => { this.bus = null; });
+			/* The bridges of older Cockpits do not report this signal: _refresh() asks. */
+			bus.subscribe({ interface: BUS, member: "NameOwnerChanged", arg0: NAME },
+				(_path, _interface, _member, [, , owner]) => owner ? this._connect(owner) : this._lost("not-found"));
+		}
+		return this.bus;
+	}
+
+	_connect(owner) {
+		if (this.owner === owner)
+			return;
+		this.client?.close();
+		const client = this.cockpit.dbus(owner, { bus: "system" });
 		this.client = client;
-		if (this.phase !== "ready")
-			this.phase = "connecting";
+		this.owner = owner;
 		const mine = handler => (...args) => this.client === client && handler(...args);
 		client.addEventListener("close", mine((_event, options) => this._lost(options?.problem)));
-		/* The bridge of older cockpits tells of owners here only; so it stays until apfd is back. */
-		client.addEventListener("owner", (_event, owner) => {
-			if (this.client === client && !owner) {
-				this.client = null;
-				this._lost("not-found");
-			} else if (this.client !== client && owner) {
-				this.connect();
-				client.close();
-			}
-		});
+		client.addEventListener("owner", mine((_event, now) => now || this._lost("not-found")));
 		client.subscribe({ interface: OBJECTS, path: ROOT }, mine((_path, _interface, member, args) =>
 			member === "InterfacesAdded" ? this._added(...args) : this._removed(...args)));
 		client.subscribe({ interface: PROPERTIES, member: "PropertiesChanged", path_namespace: ROOT },
 			mine((path, _interface, _member, args) => this._propertiesChanged(path, ...args)));
 		client.subscribe({ interface: VM, path_namespace: ROOT },
-			mine((path, _interface, member, args) => this._told(path, member, args)));
+			mine((path, _interface, member, args) => this._onSignal(path, member, args)));
 		Promise.all([
 			this._read(client, ROOT, PROPERTIES, "GetAll", "s", [MANAGER]),
 			this._read(client, ROOT, OBJECTS, "GetManagedObjects", "", []),
@@ -127,6 +158,7 @@ export class Apfd {
 	_lost(problem) {
 		const client = this.client;
 		this.client = null;
+		this.owner = null;
 		client?.close();
 		this.phase = "missing";
 		this.problem = problem || "";
@@ -135,12 +167,12 @@ export class Apfd {
 		this._draw();
 	}
 
-	/* -- what apfd tells ----------------------------------------------------------- */
+	/* -- data from apfd ------------------------------------------------------------ */
 
 	_added(path, interfaces) {
 		if (!interfaces[VM])
 			return;
-		this.vms.set(path, plain(interfaces[VM]));
+		this.vms.set(path, counted(plain(interfaces[VM])));
 		if (!this.history.has(path))
 			this.history.set(path, { series: new Series(FIELDS), histograms: new Histograms() });
 		this._changed();
@@ -158,17 +190,17 @@ export class Apfd {
 		if (name === MANAGER)
 			this.host = { ...this.host, ...plain(changed) };
 		else if (name === VM && this.vms.has(path))
-			this.vms.set(path, { ...this.vms.get(path), ...plain(changed) });
+			this.vms.set(path, counted({ ...this.vms.get(path), ...plain(changed) }));
 		else
 			return;
 		if (invalidated?.length)
 			this._read(this.client, path, PROPERTIES, "GetAll", "s", [name])
 				.then(([all]) => this._propertiesChanged(path, name, all, []))
-				.catch(() => {});	/* it went away meanwhile, and we are told */
+				.catch(() => {});	/* the object is gone, another signal reports that */
 		this._changed();
 	}
 
-	_told(path, member, args) {
+	_onSignal(path, member, args) {
 		const values = plain(args);
 		if (member === "GuestEvent")
 			this._event(path, "guest", guestEvent(...values));
@@ -179,8 +211,46 @@ export class Apfd {
 	_event(path, kind, event) {
 		const name = this.vms.get(path)?.Name || path;
 		const entry = { ...event, kind, path, name, time: this.now() };
-		this.events = [entry, ...this.events].slice(0, EVENTS_KEPT);
+		this.events = [entry, ...this.events].slice(0, EVENTS_MAX);
 		this._changed();
+	}
+
+	/* Reads the figures of all VMs, then stores a sample. */
+	async _refresh() {
+		const client = this.client;
+		if (this.phase !== "ready") {
+			if (this.phase === "missing")
+				this.find();
+			this._draw();
+			return;
+		}
+		/* The last reply has not come yet: apfd is slow, more requests do not help. */
+		if (this.refreshing === client)
+			return;
+		this.refreshing = client;
+		try {
+			const [[vms], [swap]] = await Promise.all([
+				this._read(client, ROOT, MANAGER, "ListVMs", "as", [FIGURES]),
+				this._read(client, ROOT, PROPERTIES, "Get", "ss", [MANAGER, "Swap"]),
+			]);
+			if (this.client === client)
+				this._figures(vms, swap);
+		} catch (error) {
+			/* An old apfd has no ListVMs(), but announces figures. Other errors: a gap. */
+			if (this.client === client && isUnknown(error))
+				this._sample();
+		} finally {
+			if (this.refreshing === client)
+				this.refreshing = null;
+		}
+	}
+
+	_figures(vms, swap) {
+		for (const [path, figures] of Object.entries(vms))
+			if (this.vms.has(path))
+				this.vms.set(path, counted({ ...this.vms.get(path), ...plain(figures) }));
+		this.host = { ...this.host, Swap: plain(swap) };
+		this._sample();
 	}
 
 	_sample() {
@@ -197,33 +267,35 @@ export class Apfd {
 		this._draw();
 	}
 
-	/* -- what we ask --------------------------------------------------------------- */
+	/* -- calls to apfd ------------------------------------------------------------- */
 
 	async _read(client, path, interface_, method, type, args) {
 		return client.call(path, interface_, method, args, { type, timeout: CALL_MSEC });
 	}
 
-	/* Rows of Diagnose() or History(); rejects where this apfd has no such method. */
-	async ask(path, method) {
+	/* Returns the rows of Diagnose() or History(); rejects if this apfd has no such method. */
+	async readRows(path, method) {
 		if (!this.client)
-			throw Object.assign(new Error("apfd is not running"), { problem: "not-found" });
+			throw notRunning();
 		const [rows] = await this._read(this.client, path, path === ROOT ? MANAGER : VM, method, "", []);
 		return plain(rows);
 	}
 
-	askHost(method) {
-		return this.ask(ROOT, method);
+	readHostRows(method) {
+		return this.readRows(ROOT, method);
 	}
 
-	/* Sets how a VM waits for swapped memory; "default" drops the setting. */
+	/* Sets the mode of a VM; "default" removes the setting. */
 	async setMode(vm, mode, persistent = false) {
-		const client = this.cockpit.dbus(NAME, { bus: "system", superuser: "try" });
+		if (!this.owner)
+			throw notRunning();
+		const client = this.cockpit.dbus(this.owner, { bus: "system", superuser: "try" });
 		try {
 			if ("Mode" in vm)
 				await client.call(vm.path, VM, "SetMode", [mode, [], persistent], { type: "saub", timeout: CHANGE_MSEC });
 			else
 				await client.call(vm.path, VM, "SetState", [mode, []], { type: "sau", timeout: CHANGE_MSEC });
-			/* The signal may take a second: do not show the old state until then. */
+			/* The signal may take a second: read the new state now. */
 			const [all] = await this._read(client, vm.path, PROPERTIES, "GetAll", "s", [VM]);
 			this._propertiesChanged(vm.path, VM, all, []);
 		} finally {

@@ -18,19 +18,19 @@ function Missing({ apfd, problem }) {
 	const denied = problem === "access-denied";
 	const start = () => {
 		setRefusal(null);
-		apfd.startService().then(() => apfd.connect(), error => setRefusal(explain(error)));
+		apfd.startService().then(() => apfd.find(), error => setRefusal(explain(error)));
 	};
 	return (
-		<EmptyState titleText={denied ? "apfd cannot be asked" : "apfd is not running"} icon={ExclamationCircleIcon} headingLevel="h1">
+		<EmptyState titleText={denied ? "No access to apfd" : "apfd is not running"} icon={ExclamationCircleIcon} headingLevel="h1">
 			<EmptyStateBody>
-				<p>Without this service nothing can be shown. Gates stay as they are, and virtual machines go on.</p>
-				<p>To start it, now and at each boot: <code>systemctl enable --now apfd</code></p>
+				<p>Without this service nothing can be shown. Gates do not change, and virtual machines continue to run.</p>
+				<p>To start the service, now and at each boot: <code>systemctl enable --now apfd</code></p>
 				{problem && problem !== "not-found" && <p>{problem}</p>}
 			</EmptyStateBody>
 			<EmptyStateFooter>
 				<EmptyStateActions>
 					<Button onClick={start}>Start apfd</Button>
-					<Button variant="link" onClick={() => apfd.connect()}>Try again</Button>
+					<Button variant="link" onClick={() => apfd.find()}>Try again</Button>
 				</EmptyStateActions>
 				<div aria-live="assertive">
 					{refusal && <Alert isInline variant="danger" title={refusal.text} className="apf-refusal">{refusal.advice}</Alert>}
@@ -42,9 +42,9 @@ function Missing({ apfd, problem }) {
 
 const NO_WAIT = {
 	"not-needed": "not needed by this kernel",
-	off: "off: apf_host was loaded with nowait=0",
+	off: "off: apf_host has nowait_swapin=0",
 	active: "active",
-	unavailable: "not possible on this kernel: asynchronous page faults hardly ever start",
+	unavailable: "not possible on this kernel: asynchronous page faults are hardly ever started",
 };
 
 function Banners({ host }) {
@@ -52,8 +52,8 @@ function Banners({ host }) {
 		<>
 			{host.HostModule === "absent" &&
 				<Alert isInline variant="warning" title="The module apf_host is not loaded" component="h2" id="apf-no-module">
-					Virtual machines are shown, but their gates cannot be changed and counters stand still.
-					To load it: <code>modprobe apf_host</code>
+					Virtual machines are shown, but their gates cannot be changed and counters do not change.
+					To load the module: <code>modprobe apf_host</code>
 				</Alert>}
 			{host.Libvirt && host.Libvirt !== "connected" &&
 				<Alert isInline variant="warning" title="apfd is not connected to libvirt" component="h2">
@@ -62,30 +62,30 @@ function Banners({ host }) {
 			{host.NoWaitSwapin === "unavailable" &&
 				<Alert isInline variant="warning" title={`No-wait swap-in is ${NO_WAIT.unavailable}`} component="h2" />}
 			{host.ConfigError &&
-				<Alert isInline variant="danger" title="apfd's configuration has a mistake, the last good one is in use" component="h2">
+				<Alert isInline variant="danger" title="apfd's configuration has an error; the last good one stays in effect" component="h2">
 					{host.ConfigError}
 				</Alert>}
 			{host.DryRun &&
-				<Alert isInline variant="info" title="Dry run: apfd decides and tells, but changes nothing" component="h2" />}
+				<Alert isInline variant="info" title="Dry run: apfd reports its decisions, but changes nothing" component="h2" />}
 		</>
 	);
 }
 
 function Alarms({ vms, now, events, onSelect }) {
 	const found = vms.flatMap(vm => alarms(vm).map(a => ({ ...a, vm })));
-	const told = events.filter(e => e.kind === "guest");
+	const guestEvents = events.filter(e => e.kind === "guest");
 	return (
 		<>
-			{/* the region must be there before what it announces */}
+			{/* a live region must exist before its content, or nothing is announced */}
 			<div aria-live="polite" id="apf-alarms">
 				{found.map(a =>
 					<Alert key={a.vm.path + a.text} isInline variant={a.severity} title={`${a.vm.Name}: ${a.text}`} component="h2"
-						actionLinks={<Button variant="link" isInline onClick={() => onSelect(a.vm.path)}>Look at {a.vm.Name}</Button>} />)}
+						actionLinks={<Button variant="link" isInline onClick={() => onSelect(a.vm.path)}>Show {a.vm.Name}</Button>} />)}
 			</div>
-			{told.length > 0 &&
+			{guestEvents.length > 0 &&
 				<Card isCompact>
-					<CardTitle component="h2">What guests reported</CardTitle>
-					<CardBody><EventList events={told.slice(0, 10)} now={now} withName /></CardBody>
+					<CardTitle component="h2">Reports of guests</CardTitle>
+					<CardBody><EventList events={guestEvents.slice(0, 10)} now={now} withName /></CardBody>
 				</Card>}
 		</>
 	);
@@ -94,15 +94,19 @@ function Alarms({ vms, now, events, onSelect }) {
 function swapText(device) {
 	const used = `${bytes(device.Used)} of ${bytes(device.Size)}`;
 	const latency = device.ReadLatencyUSec ? `, reads take ${usec(device.ReadLatencyUSec)}` : "";
-	const gain = device.Synchronous ? "; synchronous: nothing to gain from asynchronous page faults" : "";
+	const gain = device.Synchronous ? "; synchronous: asynchronous page faults bring no gain" : "";
 	return `${device.Path} (${device.Kind}): ${used}${latency}${gain}`;
 }
+
+/* Hooks that apf_host cannot place on this kernel. */
+const missing = host => (host.Hooks || []).filter(h => !h.Placed);
 
 function Host({ apfd, host }) {
 	const [open, setOpen] = useState(false);
 	const rows = [
 		["apfd", host.Version],
 		["Module apf_host", host.HostModule === "present" ? host.HostModuleVersion || "present" : "absent"],
+		["Missing hooks", missing(host).map(h => <div key={h.Name}>{`${h.Name}: ${h.Error}`}</div>)],
 		["No-wait swap-in", NO_WAIT[host.NoWaitSwapin]],
 		["libvirt", host.Libvirt && `${host.Libvirt} (${host.LibvirtURI})`],
 		["Swap", host.Swap?.length ? host.Swap.map(d => <div key={d.Path}>{swapText(d)}</div>) : host.Swap && "none"],
@@ -113,20 +117,20 @@ function Host({ apfd, host }) {
 			<CardBody>
 				<ExpandableSection toggleText="The host and its swap" isExpanded={open} onToggle={(_event, o) => setOpen(o)}>
 					<DescriptionList isHorizontal isCompact>
-						{rows.filter(([, value]) => value).map(([term, value]) =>
+						{rows.filter(([, value]) => value && value.length !== 0).map(([term, value]) =>
 							<DescriptionListGroup key={term}>
 								<DescriptionListTerm>{term}</DescriptionListTerm>
 								<DescriptionListDescription>{value}</DescriptionListDescription>
 							</DescriptionListGroup>)}
 					</DescriptionList>
-					{open && <Findings ask={() => apfd.askHost("Diagnose")} turn="host" />}
+					{open && <Findings read={() => apfd.readHostRows("Diagnose")} subject="host" />}
 				</ExpandableSection>
 			</CardBody>
 		</Card>
 	);
 }
 
-/* Is there room for the table and the details beside each other? */
+/* True if the table and the details fit beside each other. */
 function useWide() {
 	const query = window.matchMedia("(min-width: 1100px)");
 	return useSyncExternalStore(listener => {
@@ -140,13 +144,13 @@ export function App({ apfd }) {
 	const [selected, setSelected] = useState(null);
 	const [pending, setPending] = useState(new Map());
 	const [refusal, setRefusal] = useState(null);
-	const [said, setSaid] = useState("");
+	const [announcement, setAnnouncement] = useState("");
 	const head = useRef(null);
 	const wide = useWide();
-	/* One that has just ended is in what is shown a moment longer than its history. */
+	/* A VM that has just ended is in @vms a moment longer than in the history. */
 	const vm = vms.find(v => v.path === selected && apfd.history.has(v.path));
 
-	/* Who opens the details by keyboard wants to be in them, and back at the same place afterwards. */
+	/* Keyboard users: opening moves the focus to the details, closing moves it back to the VM. */
 	const close = useCallback(() => {
 		const uuid = vms.find(v => v.path === selected)?.UUID;
 		setSelected(null);
@@ -166,7 +170,7 @@ export function App({ apfd }) {
 		setPending(before => new Map(before).set(target.path, mode));
 		try {
 			await apfd.setMode(target, mode, persistent);
-			setSaid(`${target.Name} is now set to ${mode}`);
+			setAnnouncement(`${target.Name} is now set to ${mode}`);
 		} catch (error) {
 			setRefusal({ ...explain(error), title: `${target.Name} was not set to ${mode}` });
 		} finally {
@@ -183,13 +187,13 @@ export function App({ apfd }) {
 	if (phase === "connecting")
 		return (
 			<main className="apf-page">
-				<EmptyState titleText="Asking apfd" icon={Spinner} headingLevel="h1" />
+				<EmptyState titleText="Connecting to apfd" icon={Spinner} headingLevel="h1" />
 			</main>
 		);
 
-	const worst = vms.filter(v => v.Watched).sort((a, b) => b.StallRatio - a.StallRatio)[0];
+	const worst = vms.filter(v => v.Watched).sort((a, b) => (b.StallRatio || 0) - (a.StallRatio || 0))[0];
 	const panel = vm && <VMDrawer key={vm.path} apfd={apfd} vm={vm} now={now} events={events} pending={pending.get(vm.path)}
-		headRef={head} onSet={set} onReset={(v, keep) => set(v, "default", keep)} onClose={close} />;
+		headRef={head} onSet={set} onReset={(v, persistent) => set(v, "default", persistent)} onClose={close} />;
 	return (
 		<main className="apf-page">
 			<Drawer isExpanded={Boolean(vm)} isInline={wide}>
@@ -206,7 +210,7 @@ export function App({ apfd }) {
 										{refusal.advice && <p>{refusal.advice}</p>}
 									</Alert>}
 							</div>
-							<div role="status" className="pf-v6-screen-reader" id="apf-said">{said}</div>
+							<div role="status" className="pf-v6-screen-reader" id="apf-announcement">{announcement}</div>
 							<Alarms vms={vms} now={now} events={events} onSelect={setSelected} />
 							<div className="apf-charts">
 								<Card isCompact>

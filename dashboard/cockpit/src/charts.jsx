@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Small charts, drawn by hand: the library that PatternFly has for it is several times the rest
- * of the page. Each says its figures in words too, and series differ by more than colour.
+ * Small charts without a library: PatternFly's chart library is several times larger than the
+ * rest of the page. Each chart also has its figures as text, and colour is never the only
+ * difference between series.
  */
 import { useLayoutEffect, useRef, useState } from "react";
 import { bytes, rate, usec } from "./format.js";
-import { KEEP_MSEC, bucket, interesting, quantile, runs, ticks } from "./history.js";
+import { HISTORY_MSEC, bucket, usedBuckets, quantile, runs, ticks } from "./history.js";
 
 const HEIGHT = 150;
 const LEFT = 64, RIGHT = 12, TOP = 10, BOTTOM = 24;
@@ -48,14 +49,14 @@ export function LineChart({ title, series, now, format, base = 10, least = 1, mo
 	const [ref, width] = useWidth();
 	const [at, setAt] = useState(null);
 	const right = width - RIGHT, bottom = HEIGHT - BOTTOM;
-	const begin = now - KEEP_MSEC;
+	const begin = now - HISTORY_MSEC;
 	const all = series.flatMap(s => s.points.map(p => p[1])).filter(Number.isFinite);
 	const marks = ticks(Math.min(most, Math.max(least, ...all)), 3, base);
 	const top = marks[marks.length - 1];
-	const x = time => LEFT + (right - LEFT) * Math.max(0, time - begin) / KEEP_MSEC;
+	const x = time => LEFT + (right - LEFT) * Math.max(0, time - begin) / HISTORY_MSEC;
 	const y = value => bottom - (bottom - TOP) * Math.min(1, value / top);
 	const path = points => points.map(([t, v], i) => `${i ? "L" : "M"}${x(t).toFixed(1)} ${y(v).toFixed(1)}`).join("");
-	/* one sample alone would be no line at all */
+	/* a single sample would draw no line: draw a short one */
 	const drawn = points => points.length > 1 ? path(points) : `${path(points)}h1.5`;
 	const area = points => `${path(points)}L${x(points[points.length - 1][0]).toFixed(1)} ${bottom}L${x(points[0][0]).toFixed(1)} ${bottom}Z`;
 
@@ -75,7 +76,7 @@ export function LineChart({ title, series, now, format, base = 10, least = 1, mo
 	const point = event => {
 		const box = event.currentTarget.getBoundingClientRect();
 		const part = (event.clientX - box.left - LEFT) / (right - LEFT);
-		setAt(part >= 0 && part <= 1 ? begin + part * KEEP_MSEC : null);
+		setAt(part >= 0 && part <= 1 ? begin + part * HISTORY_MSEC : null);
 	};
 	const when = shown.find(p => p)?.[0];
 
@@ -111,10 +112,10 @@ export function LineChart({ title, series, now, format, base = 10, least = 1, mo
 	);
 }
 
-/* Counts by latency, asynchronous and synchronous beside each other. */
+/* Counts by latency, asynchronous and synchronous swap-ins beside each other. */
 export function Histogram({ async, sync, period }) {
 	const [ref, width] = useWidth();
-	const span = interesting(async, sync);
+	const span = usedBuckets(async, sync);
 	const total = async.map((n, i) => n + (sync[i] || 0));
 	const words = span
 		? `half below ${usec(quantile(total, 0.5))}, 95 % below ${usec(quantile(total, 0.95))}`
@@ -167,10 +168,10 @@ export function Histogram({ async, sync, period }) {
 	);
 }
 
-/* The ring may hold what is older than the ten minutes shown: nothing was told meanwhile, or seldom. */
+/* The ring buffer may have samples older than the ten minutes shown, if samples were missing. */
 const swapIns = (series, now) => [
-	{ label: "asynchronous", style: "async", points: series.points("async", now - KEEP_MSEC) },
-	{ label: "synchronous", style: "sync", points: series.points("sync", now - KEEP_MSEC) },
+	{ label: "asynchronous", style: "async", points: series.points("async", now - HISTORY_MSEC) },
+	{ label: "synchronous", style: "sync", points: series.points("sync", now - HISTORY_MSEC) },
 ];
 
 export const RateChart = ({ series, now }) =>
@@ -178,9 +179,9 @@ export const RateChart = ({ series, now }) =>
 
 export const StallChart = ({ series, now, label }) =>
 	<LineChart title="Share of time stopped for swap-ins" now={now} least={10} most={100}
-		series={[{ label, style: "sync", points: series.points("stall", now - KEEP_MSEC).map(([t, v]) => [t, v * 100]) }]}
+		series={[{ label, style: "sync", points: series.points("stall", now - HISTORY_MSEC).map(([t, v]) => [t, v * 100]) }]}
 		format={v => Number.isFinite(v) ? `${rate(v)} %` : "–"} />;
 
 export const SwappedChart = ({ series, now }) =>
 	<LineChart title="Memory on swap" now={now} least={1024 * 1024} base={1024} format={bytes}
-		series={[{ label: "on swap", style: "swapped", points: series.points("swapped", now - KEEP_MSEC) }]} />;
+		series={[{ label: "on swap", style: "swapped", points: series.points("swapped", now - HISTORY_MSEC) }]} />;

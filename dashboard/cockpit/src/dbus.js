@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What D-Bus values and errors look like after cockpit's JSON, and plain. */
+/* Converts D-Bus values and errors from Cockpit's JSON to plain objects and texts. */
 
-/* Cockpit writes a variant as { t: signature, v: value }; at any depth. */
+/* Replaces variants, which Cockpit writes as { t: signature, v: value }, at any depth. */
 export function plain(value) {
 	if (Array.isArray(value))
 		return value.map(plain);
@@ -23,10 +23,10 @@ const UNKNOWN = [
 	"org.freedesktop.DBus.Error.UnknownInterface",
 ];
 
-/* The error is that this apfd is older than the page. */
+/* True if the error means that this apfd is older than the page. */
 export const isUnknown = error => UNKNOWN.includes(error?.name);
 
-/* { denied, text, advice } of what cockpit threw. */
+/* Returns { denied, text, advice } for an error of Cockpit. */
 export function explain(error) {
 	const text = (error?.message || error?.problem || "no reason was given").replace(/\.*$/, ".");
 	if (DENIED.includes(error?.name) || error?.problem === "access-denied")
@@ -36,8 +36,14 @@ export function explain(error) {
 			advice: "Turn on administrative access in the bar at the top, or ask for the permission org.apfd.manage.",
 		};
 	if (error?.name === "org.apfd.Error.NoHostModule")
-		return { denied: false, text, advice: "Load it: modprobe apf_host." };
+		return { denied: false, text, advice: "Load the module: modprobe apf_host." };
 	if (error?.problem)
 		return { denied: false, text: `apfd cannot be reached: ${text}`, advice: "" };
 	return { denied: false, text, advice: "" };
+}
+
+/* Sets figures that this host's kernel cannot count to NaN; apfd sends them as 0. */
+export function counted(vm) {
+	const unknown = (vm.NotCounted || []).filter(name => typeof vm[name] === "number");
+	return unknown.length ? { ...vm, ...Object.fromEntries(unknown.map(name => [name, NaN])) } : vm;
 }

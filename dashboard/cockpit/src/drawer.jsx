@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* All about one VM: its charts, what doctor finds, what was decided, what its guest reports. */
+/* The details of one VM: charts, findings of doctor, decisions, guest report. */
 import { useEffect, useState } from "react";
 import { alarms } from "./alarms.js";
 import { Histogram, RateChart, StallChart, SwappedChart } from "./charts.jsx";
@@ -22,39 +22,39 @@ const STATES = {
 const WORST_FIRST = ["fail", "warn", "unknown", "ok"];
 
 const PERIODS = [["last minute", 60e3], ["last 10 minutes", 600e3], ["since apfd watches", Infinity]];
-/* Decisions come seldom; findings are dear to gather. */
+/* Decisions are rare; findings are expensive to collect. */
 const DECISIONS_MSEC = 5000;
 const FINDINGS_MSEC = 30000;
 
-/* { rows, missing, error } of a question that is asked again and again while it is shown. */
-function useAnswer(ask, msec, turn) {
-	const [answer, setAnswer] = useState({});
+/* Calls read() every @msec while the component is shown, and at once if @subject changes. */
+function usePolling(read, msec, subject) {
+	const [answer, setAnswer] = useState({});	/* { rows, missing, error } */
 	useEffect(() => {
-		let timer, gone = false;
-		const look = () => ask()
+		let timer, unmounted = false;
+		const poll = () => read()
 			.then(rows => ({ rows }), error => isUnknown(error) ? { missing: true } : { error: error.message || error.problem })
 			.then(next => {
-				if (gone)
+				if (unmounted)
 					return;
 				setAnswer(before => next.error ? { ...before, error: next.error } : next);
-				timer = setTimeout(look, msec);
+				timer = setTimeout(poll, msec);
 			});
-		look();
+		poll();
 		return () => {
-			gone = true;
+			unmounted = true;
 			clearTimeout(timer);
 		};
-	}, [turn]);
+	}, [subject]);
 	return answer;
 }
 
-export function Findings({ ask, turn, level = "h3" }) {
-	const { rows, missing, error } = useAnswer(ask, FINDINGS_MSEC, turn);
+export function Findings({ read, subject, level = "h3" }) {
+	const { rows, missing, error } = usePolling(read, FINDINGS_MSEC, subject);
 	let body;
 	if (missing)
 		body = <p>This apfd is older than the page and has no checks.</p>;
 	else if (!rows)
-		body = <p>{error ? `Cannot be read: ${error}` : "Looking…"}</p>;
+		body = <p>{error ? `Cannot be read: ${error}` : "Loading…"}</p>;
 	else if (!rows.length)
 		body = <p>Nothing was found.</p>;
 	else
@@ -76,19 +76,19 @@ export function Findings({ ask, turn, level = "h3" }) {
 		);
 	return (
 		<section>
-			<Title headingLevel={level} size="md">What stands in the way</Title>
+			<Title headingLevel={level} size="md">Findings</Title>
 			{body}
 		</section>
 	);
 }
 
-function Decisions({ ask, turn, now }) {
-	const { rows, missing, error } = useAnswer(ask, DECISIONS_MSEC, turn);
+function Decisions({ read, subject, now }) {
+	const { rows, missing, error } = usePolling(read, DECISIONS_MSEC, subject);
 	let body;
 	if (missing)
-		body = <p>This apfd is older than the page and decides nothing by itself.</p>;
+		body = <p>This apfd is older than the page and has no policy.</p>;
 	else if (!rows)
-		body = <p>{error ? `Cannot be read: ${error}` : "Looking…"}</p>;
+		body = <p>{error ? `Cannot be read: ${error}` : "Loading…"}</p>;
 	else if (!rows.length)
 		body = <p>None yet.</p>;
 	else
@@ -98,7 +98,7 @@ function Decisions({ ask, turn, now }) {
 					<li key={`${d.Time}-${i}`}>
 						<div>
 							<Gate state={d.State} /> {vcpus(d.VCPUs)}
-							{d.DryRun && " (only tried out)"}
+							{d.DryRun && " (dry run)"}
 							{" "}<time dateTime={new Date(d.Time / 1000).toISOString()}>{ago(d.Time / 1000, now)}</time>
 						</div>
 						<div>{d.Reason || d.Rule}</div>
@@ -128,7 +128,7 @@ function Facts({ rows }) {
 }
 
 const SOURCES = {
-	default: "nothing is set", config: "from apfd.conf", metadata: "from libvirt's settings of the VM", runtime: "set by somebody",
+	default: "the default", config: "from apfd.conf", metadata: "from the VM's metadata in libvirt", runtime: "set by a user",
 };
 
 function facts(vm) {
@@ -138,8 +138,9 @@ function facts(vm) {
 		["Gate", <Gate key="gate" state={vm.State} />],
 		["Mode", vm.Mode && `${vm.Mode}${SOURCES[vm.ModeSource] ? `, ${SOURCES[vm.ModeSource]}` : ""}`],
 		["vCPUs", vm.VCPUStates?.length ? vm.VCPUStates.map((s, i) => `${i}: ${s}`).join(", ") : undefined],
-		["Latency", `half below ${usec(vm.P50USec)}, 95 % below ${usec(vm.P95USec)}`],
-		["Pages waited for", vm.Outstanding],
+		["Latency", `50 % below ${usec(vm.P50USec)}, 95 % below ${usec(vm.P95USec)}`],
+		["Outstanding pages", Number.isNaN(vm.Outstanding) ? "–" : vm.Outstanding],
+		["Not counted here", vm.NotCounted?.join(", ")],
 		["Memory", p.MemoryBytes !== undefined ? bytes(p.MemoryBytes) : undefined],
 		["Pressure", p.FullAvg10 !== undefined ? `some ${percent(p.SomeAvg10 / 100)}, full ${percent(p.FullAvg10 / 100)} of the last 10 s` : undefined],
 		["Guest's report", vm.GuestModule],
@@ -153,7 +154,7 @@ function facts(vm) {
 
 export function VMDrawer({ apfd, vm, now, events, pending, headRef, onSet, onReset, onClose }) {
 	const [period, setPeriod] = useState(1);
-	const [keep, setKeep] = useState(false);
+	const [persistent, setPersistent] = useState(false);
 	const { series, histograms } = apfd.history.get(vm.path);
 	const [words, msec] = PERIODS[period];
 	const counts = Number.isFinite(msec)
@@ -172,11 +173,11 @@ export function VMDrawer({ apfd, vm, now, events, pending, headRef, onSet, onRes
 			<DrawerPanelBody>
 				{alarms(vm).map(a => <Alert key={a.text} isInline variant={a.severity} title={a.text} component="h3" />)}
 				<section className="apf-setting">
-					<ModeSwitch vm={vm} pending={pending} onSet={(v, mode) => onSet(v, mode, keep)} />
-					{"Mode" in vm && <Checkbox id="apf-keep" label="also after the VM was shut down" isChecked={keep}
-						onChange={(_event, checked) => setKeep(checked)} />}
+					<ModeSwitch vm={vm} pending={pending} onSet={(v, mode) => onSet(v, mode, persistent)} />
+					{"Mode" in vm && <Checkbox id="apf-persistent" label="also for later starts of the VM" isChecked={persistent}
+						onChange={(_event, checked) => setPersistent(checked)} />}
 					{["metadata", "runtime"].includes(vm.ModeSource) &&
-						<Button variant="link" isInline onClick={() => onReset(vm, keep)}>Back to what apfd.conf says</Button>}
+						<Button variant="link" isInline onClick={() => onReset(vm, persistent)}>Reset to the mode in apfd.conf</Button>}
 				</section>
 				<section>
 					<Title headingLevel="h3" size="md">Swap-ins per second</Title>
@@ -201,8 +202,8 @@ export function VMDrawer({ apfd, vm, now, events, pending, headRef, onSet, onRes
 					<Title headingLevel="h3" size="md">Memory on swap</Title>
 					<SwappedChart series={series} now={now} />
 				</section>
-				<Findings ask={() => apfd.ask(vm.path, "Diagnose")} turn={vm.path} />
-				<Decisions ask={() => apfd.ask(vm.path, "History")} turn={vm.path} now={now} />
+				<Findings read={() => apfd.readRows(vm.path, "Diagnose")} subject={vm.path} />
+				<Decisions read={() => apfd.readRows(vm.path, "History")} subject={vm.path} now={now} />
 				<section>
 					<Title headingLevel="h3" size="md">Facts</Title>
 					<Facts rows={facts(vm)} />

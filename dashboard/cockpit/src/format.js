@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Numbers as people read them; the units are those of apfctl. */
+/* Formats numbers for people, with the units of apfctl. */
 
 const NONE = "–";
 
@@ -62,7 +62,7 @@ export function vcpus(numbers) {
 	return `vCPU ${ranges(numbers)}`;
 }
 
-/* "12 s ago" of a time in milliseconds. */
+/* "12 s ago" for a time in milliseconds. */
 export function ago(msec, now) {
 	const sec = Math.max(0, Math.round((now - msec) / 1000));
 	if (sec < 5)
@@ -74,7 +74,7 @@ export function ago(msec, now) {
 	return `${Math.round(sec / 3600)} h ago`;
 }
 
-/* Inputs of a decision, in a fixed order, numbers short. */
+/* Inputs of a decision, sorted by name, with few digits. */
 export function inputs(map) {
 	return Object.keys(map || {}).sort()
 		.map(key => `${key} ${Number.isInteger(map[key]) ? map[key] : Number(map[key]).toPrecision(3)}`)

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Ten minutes of what apfd told, kept in the page and nowhere else. */
+/* The figures of the last ten minutes; only the page stores them. */
 
 export const SAMPLE_MSEC = 2000;
-export const KEEP_MSEC = 10 * 60 * 1000;
-/* Histograms change slowly and are long: one look in ten seconds is enough. */
+export const HISTORY_MSEC = 10 * 60 * 1000;
+/* Histograms change slowly and are large: store one every ten seconds. */
 export const SNAPSHOT_MSEC = 10 * 1000;
 
-/* A ring of samples: times, and one array of numbers for each field. */
+/* A ring buffer of samples: times, and one array of numbers for each field. */
 export class Series {
-	constructor(fields, capacity = Math.ceil(KEEP_MSEC / SAMPLE_MSEC) + 1) {
+	constructor(fields, capacity = Math.ceil(HISTORY_MSEC / SAMPLE_MSEC) + 1) {
 		this.capacity = capacity;
 		this.time = new Float64Array(capacity);
 		this.values = Object.fromEntries(fields.map(f => [f, new Float64Array(capacity)]));
@@ -16,7 +16,7 @@ export class Series {
 		this.length = 0;
 	}
 
-	/* What is not a number (not known) is a gap. */
+	/* A value that is not a number (not known) is stored as a gap. */
 	push(time, values) {
 		if (this.length && time <= this.time[this._at(this.length - 1)])
 			return;
@@ -31,7 +31,7 @@ export class Series {
 		return (this.next - this.length + i + this.capacity) % this.capacity;
 	}
 
-	/* [time, value] of one field, oldest first, not older than @since. */
+	/* [time, value] pairs of one field, oldest first, not older than @since. */
 	points(field, since = -Infinity) {
 		const found = [];
 		for (let i = 0; i < this.length; i++) {
@@ -47,7 +47,7 @@ export class Series {
 	}
 }
 
-/* Points in runs without a gap: neither an unknown value nor a hole in time. */
+/* Splits points into runs without a gap; an unknown value or missing samples are a gap. */
 export function runs(points, hole = 3.5 * SAMPLE_MSEC) {
 	const found = [];
 	let before = null;
@@ -64,8 +64,8 @@ export function runs(points, hole = 3.5 * SAMPLE_MSEC) {
 	return found;
 }
 
-/* Element by element; a histogram that shrank was started anew. */
-export function grown(before, after) {
+/* Subtracts histograms; if a count has decreased, counting was restarted from 0. */
+export function difference(before, after) {
 	if (!before || before.length !== after.length || after.some((n, i) => n < before[i]))
 		return after;
 	return after.map((n, i) => n - before[i]);
@@ -82,17 +82,17 @@ export class Histograms {
 		if (last && time - last.time < SNAPSHOT_MSEC)
 			return;
 		this.shots.push({ time, async, sync });
-		while (this.shots.length > 1 && time - this.shots[1].time >= KEEP_MSEC)
+		while (this.shots.length > 1 && time - this.shots[1].time >= HISTORY_MSEC)
 			this.shots.shift();
 	}
 
-	/* What was counted during the last @msec before @now, given the newest totals. */
+	/* Counts of the last @msec before @now, from the newest totals. */
 	window(now, msec, async, sync) {
 		let first = null;
 		for (const shot of this.shots)
 			if (!first || shot.time <= now - msec)
 				first = shot;
-		return { async: grown(first?.async, async || []), sync: grown(first?.sync, sync || []) };
+		return { async: difference(first?.async, async || []), sync: difference(first?.sync, sync || []) };
 	}
 }
 
@@ -101,7 +101,7 @@ export function bucket(i, length) {
 	return [i ? 2 ** (i - 1) : 0, i === length - 1 ? Infinity : 2 ** i];
 }
 
-/* Quantile by linear interpolation in its bucket, as apfd does it; 0 without counts. */
+/* Quantile by linear interpolation in its bucket, as in apfd; 0 without counts. */
 export function quantile(counts, q) {
 	const total = counts.reduce((a, b) => a + b, 0);
 	if (!total)
@@ -117,8 +117,8 @@ export function quantile(counts, q) {
 	return bucket(counts.length - 1, counts.length)[0];
 }
 
-/* First and last bucket worth drawing: those with counts and one more at each side. */
-export function interesting(...histograms) {
+/* First and last bucket to draw: the buckets with counts, and one more on each side. */
+export function usedBuckets(...histograms) {
 	const length = Math.max(0, ...histograms.map(h => h.length));
 	let first = length, last = -1;
 	for (let i = 0; i < length; i++)
@@ -131,17 +131,20 @@ export function interesting(...histograms) {
 
 export const FIELDS = ["async", "sync", "stall", "swapped"];
 
-/* What is sampled of a VM; rates of one that is not watched are unknown, not zero. */
+/* An apfd that does not send SwappedSource does not know the difference. */
+export const swappedKnown = vm => vm.SwappedSource !== "unknown";
+
+/* A sample of a VM; rates of a VM that is not watched are unknown, not zero. */
 export function sample(vm) {
 	return {
 		async: vm.Watched ? vm.AsyncRate : NaN,
 		sync: vm.Watched ? vm.SyncRate : NaN,
 		stall: vm.Watched ? vm.StallRatio : NaN,
-		swapped: vm.SwappedBytes,
+		swapped: swappedKnown(vm) ? vm.SwappedBytes : NaN,
 	};
 }
 
-/* The host: sums, but the worst VM's stall ratio. */
+/* A sample of the host: sums over the VMs, but the stall ratio of the worst VM. */
 export function sampleHost(vms) {
 	const samples = vms.map(sample);
 	const known = field => samples.map(s => s[field]).filter(Number.isFinite);
@@ -155,7 +158,7 @@ export function sampleHost(vms) {
 	};
 }
 
-/* Round figures for an axis from 0 to at least @max. */
+/* Round numbers for an axis from 0 to at least @max. */
 export function ticks(max, count = 3, base = 10) {
 	if (!(max > 0))
 		return [0, 1];

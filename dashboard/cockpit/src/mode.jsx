@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The switch of one VM, and the words for what it is set to. */
+/* The mode switch of a VM, and the texts for modes. */
 import { Label, ToggleGroup, ToggleGroupItem } from "./pf.js";
 
 const MODES = [
-	["auto", "apfd decides by the VM's pressure"],
-	["on", "whatever KVM would do"],
-	["pv", "asynchronous only while the guest can be told"],
+	["auto", "apfd decides from the VM's pressure"],
+	["on", "the default behaviour of KVM"],
+	["pv", "asynchronous only while KVM can notify the guest"],
 	["off", "every swap-in stops the vCPU"],
 ];
 
@@ -19,7 +19,7 @@ export function Gate({ state }) {
 
 export function ModeSwitch({ vm, pending, onSet }) {
 	const modes = MODES.filter(([mode]) => mode !== "auto" || "Mode" in vm);
-	/* A setting can be kept for a VM that is not watched yet, a gate cannot be changed. */
+	/* A mode can be set for a VM that is not watched yet, a gate cannot. */
 	const disabled = !vm.Watched && !("Mode" in vm);
 	const chosen = pending ?? modeOf(vm);
 
@@ -28,7 +28,7 @@ export function ModeSwitch({ vm, pending, onSet }) {
 			{modes.map(([mode, title]) =>
 				<ToggleGroupItem key={mode} text={mode} title={title} buttonId={`apf-${vm.UUID}-${mode}`}
 					isSelected={chosen === mode} isDisabled={disabled}
-					/* not disabled meanwhile: that would take the focus away from who pressed it */
+					/* not disabled while pending: the button would lose the keyboard focus */
 					onChange={() => pending === undefined && chosen !== mode && onSet(vm, mode)} />)}
 		</ToggleGroup>
 	);

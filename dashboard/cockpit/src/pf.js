@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* From where each is, not from the package's index: that one brings the styles of everything. */
+/* Import single components: the package's index would also include the styles of all others. */
 export * from "@patternfly/react-core/dist/esm/components/Alert/index.js";
 export * from "@patternfly/react-core/dist/esm/components/Button/index.js";
 export * from "@patternfly/react-core/dist/esm/components/Card/index.js";

@@ -2,6 +2,7 @@
 import { useState } from "react";
 import { alarms } from "./alarms.js";
 import { bytes, percent, rate, usec } from "./format.js";
+import { swappedKnown } from "./history.js";
 import { Gate, ModeSwitch, modeOf } from "./mode.jsx";
 import {
 	Button, EmptyState, EmptyStateBody, ExclamationCircleIcon, ExclamationTriangleIcon, Icon,
@@ -17,18 +18,21 @@ const COLUMNS = [
 	{ label: "Sync/s", key: vm => vm.SyncRate, show: vm => watched(vm, rate(vm.SyncRate)), long: true },
 	{ label: "p95", key: vm => vm.P95USec, show: vm => watched(vm, usec(vm.P95USec)), long: true },
 	{ label: "Stopped", key: vm => vm.StallRatio, show: vm => watched(vm, percent(vm.StallRatio)) },
-	{ label: "On swap", key: vm => vm.SwappedBytes, show: vm => bytes(vm.SwappedBytes) },
+	{ label: "On swap", key: vm => swappedKnown(vm) ? vm.SwappedBytes : NaN, show: vm => swappedKnown(vm) ? bytes(vm.SwappedBytes) : "–" },
 	{ label: "Guest", show: vm => <Guest vm={vm} />, long: true },
 ];
 
-/* Figures of one that is not watched stand still and mean nothing. */
+/* Figures of a VM that is not watched do not change and have no meaning. */
 const watched = (vm, text) => vm.Watched ? text : "–";
 
-/* More would not be looked through by eye. */
+/* From this number of VMs on, the table has a search field. */
 const SEARCH_FROM = 8;
 
+/* Sort unknown figures below 0. */
+const rank = value => Number.isNaN(value) ? -1 : value;
+
 function compare(a, b) {
-	return typeof a === "string" ? a.localeCompare(b, undefined, { numeric: true }) : a - b;
+	return typeof a === "string" ? a.localeCompare(b, undefined, { numeric: true }) : rank(a) - rank(b);
 }
 
 function Guest({ vm }) {
@@ -71,7 +75,7 @@ export function VMTable({ vms, selected, pending, short, onSelect, onSet }) {
 	const sign = sort.direction === "asc" ? 1 : -1;
 	const shown = vms.filter(vm => vm.Name.toLowerCase().includes(search.toLowerCase()))
 		.sort((a, b) => sign * compare(key(a), key(b)) || compare(a.Name, b.Name));
-	/* beside the details there is no room for what they say anyway */
+	/* beside the details there is no room for long columns, and the details have the same figures */
 	const columns = COLUMNS.filter(c => !short || !c.long);
 	const sorting = columnIndex => ({
 		columnIndex,
@@ -82,7 +86,7 @@ export function VMTable({ vms, selected, pending, short, onSelect, onSet }) {
 	if (!vms.length)
 		return (
 			<EmptyState titleText="No virtual machines are running" headingLevel="h3" variant="sm">
-				<EmptyStateBody>Those that are started appear here by themselves.</EmptyStateBody>
+				<EmptyStateBody>A virtual machine appears here when it is started.</EmptyStateBody>
 			</EmptyState>
 		);
 	return (

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Light or dark, as the shell around us: it keeps the choice in localStorage and tells open pages
- * of a change by an event. Every cockpit does so, but the class that PatternFly wants differs
- * by its version, and ours is our own.
+ * Light or dark, as Cockpit's shell: the shell stores the choice in localStorage and sends an
+ * event to open pages when it changes. Every Cockpit does this, but the class name depends on
+ * the version of PatternFly, and this page has its own version.
  */
 const CLASS = "pf-v6-theme-dark";
 const KEY = "shell:style";
@@ -17,7 +17,7 @@ export function followTheme(window) {
 		CLASS, isDark(style || window.localStorage.getItem(KEY), system.matches));
 
 	window.addEventListener("storage", event => event.key === KEY && apply());
-	// told inside of the shell's frame by the shell itself
+	// sent by the shell to pages inside its frame
 	window.addEventListener("cockpit-style", event => apply(event.detail?.style));
 	system.addEventListener("change", () => apply());
 	apply();
