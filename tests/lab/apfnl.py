@@ -12,6 +12,8 @@ from the ABI header, so that what the header says is what is tested.
                     "vm_pid" PID (its KVM descriptor becomes VM_FD),
                     "raw" hex bytes in place of the attributes
   "cmd" CLOCK asks nobody and replies with CLOCK_MONOTONIC in seconds
+  apfnl.py --serve   the same for many: reads lines with a JSON list of CALLs each, and
+                     answers each with a line
   apfnl.py --listen SECONDS EVENT COUNT   prints events of the kind EVENT as JSON
                      lines, until there were COUNT, and then for one second more
 """
@@ -42,8 +44,10 @@ def enum(name):
 
 
 CMD, ATTR, STAT, GUEST = enum("apf_cmd"), enum("apf_attr"), enum("apf_stat"), enum("apf_guest_attr")
+HOOK = enum("apf_hook")
 ATTR_NAME = {v: k[len("APF_A_"):] for k, v in ATTR.items()}
 STAT_NAME = {v: k[len("APF_STAT_"):] for k, v in STAT.items()}
+HOOK_NAME = {v: k[len("APF_HOOK_"):] for k, v in HOOK.items()}
 GUEST_NAME = {v: k[len("APF_GUEST_A_"):] for k, v in GUEST.items()}
 TEXT = {"INFO_VERSION", "INFO_KERNEL", "BY_COMM", "REASON"}
 SIGNED = {"PID", "BY_PID"}
@@ -69,6 +73,10 @@ def decode(data):
                          if STAT_NAME[k] != "PAD"}
         elif name == "GUEST":
             out[name] = {GUEST_NAME[k]: struct.unpack("I", v)[0] for k, v in attrs_of(value)}
+        elif name == "INFO_HOOK":
+            hook = dict(attrs_of(value))
+            out.setdefault(name, {})[HOOK_NAME[struct.unpack("I", hook[1])[0]]] = {
+                "NAME": hook[2].rstrip(b"\0").decode(), "ERROR": struct.unpack("i", hook[3])[0]}
         elif name.startswith("HIST_"):
             out[name] = list(struct.unpack("%dQ" % (len(value) // 8), value))
         elif name in TEXT:
@@ -150,6 +158,8 @@ class Link:
                                     text = v.rstrip(b"\0").decode()
                                 elif k == 2:
                                     offset = struct.unpack("I", v)[0]
+                                elif k == 5:
+                                    text = ATTR_NAME[struct.unpack("I", v)[0]] + " is missing"
                         raise Refused(number, text, offset)
                     return replies
                 replies.append(msg[4:] if raw else decode(msg[4:]))
@@ -187,37 +197,55 @@ def kvm_fd(pid):
             if fd < 0:
                 raise OSError(ctypes.get_errno(), "pidfd_getfd")
             return fd
-    raise SystemExit(f"process {pid} holds no KVM VM")
+    raise ValueError(f"process {pid} holds no KVM VM")
+
+
+def answers(calls):
+    """What is to be printed for @calls. The family has another number each time the module is loaded."""
+    link = Link()
+    try:
+        link.resolve()
+        return [link.call(call) for call in calls]
+    except Refused as e:
+        return {"errno": errno.errorcode[e.number], "text": "no family apf"}
+    except Exception as e:
+        return {"failed": repr(e)}
+    finally:
+        link.sock.close()
 
 
 def main():
+    if sys.argv[1] == "--serve":
+        for line in sys.stdin:
+            print(json.dumps(answers(json.loads(line))), flush=True)
+        return 0
+    if sys.argv[1] != "--listen":
+        print(json.dumps(answers([json.loads(arg) for arg in sys.argv[1:]])))
+        return 0
     link = Link()
     try:
         link.resolve()
     except Refused as e:
         print(json.dumps({"errno": errno.errorcode[e.number], "text": "no family apf"}))
         return 1
-    if sys.argv[1] == "--listen":
-        link.sock.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, link.groups["events"])
-        end = time.monotonic() + float(sys.argv[2])
-        event, left_over = int(sys.argv[3]), int(sys.argv[4])
-        print("listening", flush=True)
-        while (left := end - time.monotonic()) > 0:
-            link.sock.settimeout(left)
-            try:
-                data = link.sock.recv(1 << 17)
-            except TimeoutError:
-                break
-            got = decode(data[20:struct.unpack_from("I", data)[0]])
-            if got.get("EVENT") != event:
-                continue
-            print(json.dumps(got), flush=True)
-            left_over -= 1
-            if left_over == 0:
-                # one too many would be seen, too
-                end = min(end, time.monotonic() + 1)
-        return 0
-    print(json.dumps([link.call(json.loads(arg)) for arg in sys.argv[1:]]))
+    link.sock.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, link.groups["events"])
+    end = time.monotonic() + float(sys.argv[2])
+    event, left_over = int(sys.argv[3]), int(sys.argv[4])
+    print("listening", flush=True)
+    while (left := end - time.monotonic()) > 0:
+        link.sock.settimeout(left)
+        try:
+            data = link.sock.recv(1 << 17)
+        except TimeoutError:
+            break
+        got = decode(data[20:struct.unpack_from("I", data)[0]])
+        if got.get("EVENT") != event:
+            continue
+        print(json.dumps(got), flush=True)
+        left_over -= 1
+        if left_over == 0:
+            # one too many would be seen, too
+            end = min(end, time.monotonic() + 1)
     return 0
 
 

@@ -91,7 +91,18 @@ def make_host(release):
 
 
 @pytest.fixture
-def vm(host, request):
+def alone(host):
+    """Suspends the guests that the file has running: beside their load a test of another takes minutes."""
+    others = [guest for guest in host.vms if guest.alive()]
+    for guest in others:
+        guest.suspend()
+    yield
+    for guest in others:
+        guest.resume()
+
+
+@pytest.fixture
+def vm(host, alone, request):
     """Factory of started guests on the session's host: vm(), vm(name='b', limit_mib=0).
 
     They are stopped when the test ends; when it failed, host and guest logs are saved first.

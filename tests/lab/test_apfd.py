@@ -8,7 +8,7 @@ import time
 import pytest
 
 from apflab import VM
-from apflab.logs import apfd_errors, trouble
+from apflab.logs import apfd_errors, no_trouble
 from apflab.netlink import OFF, ON, PV
 from apflab.trace import Trace, tokens
 
@@ -51,20 +51,24 @@ def watched(host, name="web-1"):
     return r.rc == 0 and json.loads(r.stdout)["watched"]
 
 
-def started_by_vcpu(host):
-    """How many asynchronous faults KVM itself says it started, per vCPU id, while the module counted swap-ins on each."""
+def started_by_vcpu(host, *counters):
+    """How many asynchronous faults KVM itself says it started, per vCPU id, while @counters grew, one for each vCPU.
+
+    What apfd shows is of its last tick, which may be from before the trace: the first that changes is the beginning.
+    """
     time.sleep(1)
-    before = swapins(host)
     with Trace(host) as trace:
-        host.wait_for(lambda: all(b > a + 20 for a, b in zip(before, swapins(host))), 30, "swap-ins on each vCPU")
+        shown = counts(host, counters)
+        host.wait_for(lambda: all(a != b for a, b in zip(shown, counts(host, counters))), 60, "the next tick")
+        before = counts(host, counters)
+        host.wait_for(lambda: all(b > a + 40 for a, b in zip(before, counts(host, counters))), 60,
+                      f"{counters} to grow on each vCPU")
     found = [t & 0xfff for t in tokens(trace.events(), "kvm_async_pf_not_present")]
     return {vcpu: found.count(vcpu) for vcpu in (0, 1)}
 
 
-def swapins(host):
-    """Of either kind, per vCPU."""
-    counters = [v["counters"] for v in status(host)["vcpus"]]
-    return [c["not_present"] + c["sync_stalls"] for c in counters]
+def counts(host, counters):
+    return [vcpu["counters"][name] for vcpu, name in zip(status(host)["vcpus"], counters)]
 
 
 def test_list_knows_the_vm(host, web):
@@ -81,26 +85,26 @@ def test_list_knows_the_vm(host, web):
 
 
 def test_switching_is_seen_by_kvm(host, web):
-    assert min(started_by_vcpu(host).values()) >= 20
+    assert min(started_by_vcpu(host, "not_present", "not_present").values()) >= 10
     assert apfctl(host, "disable web-1").rc == 0
     assert status(host)["state"] == "off"
-    assert started_by_vcpu(host) == {0: 0, 1: 0}
+    assert started_by_vcpu(host, "sync_stalls", "sync_stalls") == {0: 0, 1: 0}
     assert apfctl(host, "enable web-1 --vcpu 1").rc == 0
     s = status(host)
     assert (s["state"], s["vcpu_states"]) == ("mixed", ["off", "on"])
-    started = started_by_vcpu(host)
-    assert started[0] == 0 and started[1] >= 20
+    started = started_by_vcpu(host, "sync_stalls", "not_present")
+    assert started[0] == 0 and started[1] >= 10
     assert apfctl(host, "set web-1 pv").rc == 0
     assert status(host)["vcpu_states"] == ["pv", "pv"]
 
 
 def test_top_moves_with_the_load(host, web):
-    looks = [json.loads(line) for line in
-             host.run("apfctl top --json --count 4", timeout=60).stdout.splitlines()]
-    vms = [look["vms"][0] for look in looks[1:]]
-    assert all(v["async_swapins_per_sec"] > 5 for v in vms)
-    # The disk answers in 5 ms, the machine when it can.
-    assert all(3000 < v["latency_p50_usec"] < 500000 for v in vms)
+    def asynchronous():
+        looks = [json.loads(line)["vms"][0] for line in
+                 host.run("apfctl top --json --count 3", timeout=60).stdout.splitlines()]
+        # The disk answers in 5 ms, the machine when it can.
+        return all(v["async_swapins_per_sec"] > 5 and 3000 < v["latency_p50_usec"] < 500000 for v in looks[1:])
+    host.wait_for(asynchronous, 20, "asynchronous swap-ins, look after look")
     host.run("apfctl disable web-1")
 
     def stalled():
@@ -170,7 +174,7 @@ def test_reload_refused(host, web):
     assert watched(host)
 
 
-def test_libvirtd_restarted(host, web):
+def test_libvirtd_restarted(host, web, alone):
     pid = host.run("systemctl show -P MainPID apfd").stdout
     host.run("systemctl restart libvirtd", timeout=120)
     with VM(host, "late", vcpus=1, workload="-f 1 -w 0 -m 100 -t 0", limit_mib=0) as late:
@@ -181,7 +185,7 @@ def test_libvirtd_restarted(host, web):
     assert host.run("systemctl show -P MainPID apfd").stdout == pid, "apfd was restarted, it should have stayed"
 
 
-def test_vm_killed(host, web, nl):
+def test_vm_killed(host, web, nl, alone):
     victim = VM(host, "victim", vcpus=1, workload=LOAD)
     with victim:
         victim.wait_ready()
@@ -233,8 +237,8 @@ def test_unit_and_journal(host, web, nl):
 
 def test_nothing_of_ours_in_the_kernel_log(host, web, nl):
     """Last in this file: what all of the above left behind."""
-    assert trouble(host.dmesg()) == []
-    assert trouble(web.console()) == []
+    no_trouble(host.dmesg())
+    no_trouble(web.console())
     host.run("systemctl stop apfd")
     nl.unload()
     assert nl.probes() == []

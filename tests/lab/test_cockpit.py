@@ -199,7 +199,7 @@ def test_details_by_keyboard(page, nl, vms):
     page.js("document.querySelector(arguments[0]).focus()", opener)
     page.keys(Keys.ENTER)
     page.wait(lambda: page.focused().tag_name == "h2" and page.focused().text == "web-1", "the focus in the details")
-    page.wait(lambda: "Looking" not in page.text("#apf-drawer"), "apfd's answers")
+    page.wait(lambda: "Loading" not in page.text("#apf-drawer"), "apfd's answers")
     page.wait(lambda: any(int(e.get_attribute("data-count")) > 0 for e in page.find("#apf-drawer svg[data-count]")),
               "counts in the histogram")
     assert str(vms[0].pid) in page.text("#apf-drawer .apf-facts")

@@ -213,16 +213,16 @@ def test_swap_is_in_memory(host, nl, named):
 @pytest.fixture
 def huge_pages(host):
     """For libvirt, which looks for them when it starts."""
-    host.run("""set -e; echo 64 >/proc/sys/vm/nr_hugepages
+    host.run("""set -e; echo 96 >/proc/sys/vm/nr_hugepages
         mkdir -p /dev/hugepages; mountpoint -q /dev/hugepages || mount -t hugetlbfs hugetlbfs /dev/hugepages
         systemctl restart libvirtd""", timeout=120)
     yield
     host.run("echo 0 >/proc/sys/vm/nr_hugepages")
 
 
-def test_memory_that_is_never_swapped(host, nl, huge_pages):
+def test_memory_that_is_never_swapped(host, nl, huge_pages, alone):
     """Huge pages, locked memory and vCPUs that KVM cannot halt; without what doctor says to take out, all is well."""
-    odd = VM(host, "odd", vcpus=1, memory_mib=96, limit_mib=0, workload=None)
+    odd = VM(host, "odd", vcpus=1, memory_mib=160, limit_mib=0, workload=None)
     plain = odd.xml
     odd.xml = plain.replace("<vcpu ", "<memoryBacking><hugepages/><locked/></memoryBacking>\n  <vcpu ") \
         .replace("<domain ", "<domain xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0' ") \
@@ -234,7 +234,7 @@ def test_memory_that_is_never_swapped(host, nl, huge_pages):
         found = of_vm(host, "odd")
         assert found["huge-pages"]["state"] in ("warn", "fail") and found["locked"]["state"] == "fail"
         assert found["cpu-pm"]["state"] == "warn" and literal(found["cpu-pm"]) == ["-overcommit cpu-pm=on"]
-        assert "96 MiB" in found["huge-pages"]["fact"]
+        assert "160 MiB" in found["huge-pages"]["fact"]
         assert [literal(found[c]) for c in ("huge-pages", "locked")] == \
             [[f"<memoryBacking><{what}/></memoryBacking>"] for what in ("hugepages", "locked")]
         assert found["nested"]["state"] == "ok" and "may run guests of its own" in found["nested"]["fact"]

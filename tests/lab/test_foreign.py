@@ -6,8 +6,9 @@ import json
 import pytest
 
 from apflab import VM, paths
-from apflab.logs import apfd_errors, trouble
+from apflab.logs import apfd_errors, no_trouble
 from apflab.netlink import OFF, ON, PV
+from apflab.proxmox import NoLibvirt, ProxmoxVM
 
 DROP_IN = "/etc/apfd/apfd.conf.d/foreign.conf"
 # Looked for every 5 s, by an emulated CPU that others use, too.
@@ -76,10 +77,10 @@ def test_bare_qemu(host, foreign, start):
     host.run(f"apfctl set {row['name']} pv && apfctl disable {row['name']} --vcpu 1")
     assert states(foreign, 2) == [PV, OFF]
     assert prop(host, row["uuid"], "ModeSource") == "runtime"
-    # Nothing could keep it.
+    # After a restart, nothing would tell that it is this VM.
     r = host.run(f"busctl call org.apfd /org/apfd/vm/{row['uuid'].replace('-', '_')} org.apfd.VM1 "
                  "SetMode saub on 0 true", check=False)
-    assert r.rc != 0 and "not of libvirt" in r.stderr
+    assert r.rc != 0 and "the VM has no UUID and no name that last" in r.stderr
 
     host.run(f"kill -9 {pid}")
     host.wait_for(lambda: pid not in vms(host), PATIENCE_SEC, "apfd to forget it")
@@ -108,9 +109,95 @@ def test_domains_are_libvirts(host, foreign, start):
         host.write(DROP_IN, "[Daemon]\nForeignVMs=no\n")
         host.run("systemctl reload apfd")
         assert list(vms(host)) == [vm.pid]
+        assert [v["PID"] for v in foreign.dump("VM_GET")] == [vm.pid], "the module still watches the other"
+
+
+# ---- a host like those of Proxmox VE: no libvirt, no configuration ----
+
+UUID_101 = "6f1d0c7e-0000-4000-8000-000000000101"
+UUID_102 = "6f1d0c7e-0000-4000-8000-000000000102"
+
+
+@pytest.fixture(scope="module")
+def proxmox(host, foreign):
+    """apfd with its defaults on a host without libvirt."""
+    host.run(f"rm -f {DROP_IN}")
+    with NoLibvirt(host):
+        host.run("systemctl restart apfd")
+        yield foreign
+    host.run("rm -rf /var/lib/apfd/vms; systemctl restart apfd")
+
+
+@pytest.fixture
+def web(host, proxmox):
+    vm = ProxmoxVM(host, 101, "web-01", UUID_101).start()
+    yield vm
+    vm.stop()
+
+
+def row_of(host, uuid):
+    return next((r for r in vms(host).values() if r["uuid"] == uuid), None)
+
+
+def test_proxmox_identity(host, proxmox, web):
+    row = found(host, web.pid)
+    assert (row["name"], row["id"], row["uuid"]) == ("web-01", "101", UUID_101)
+    assert (row["manager"], row["vmm"], row["libvirt_id"]) == ("proxmox", "qemu", None)
+    assert row["cgroup"] == "/qemu.slice/101.scope"
+    for wanted in ("101", "web-01", UUID_101.upper()):
+        assert json.loads(host.run(f"apfctl status {wanted} --json").stdout)["uuid"] == UUID_101
+    assert states(proxmox, 2) == [ON, ON]
+
+
+def test_proxmox_configuration_by_id(host, proxmox, web):
+    found(host, web.pid)
+    host.write(DROP_IN, '[VM "101"]\nMode=pv\n')
+    try:
+        host.run("systemctl reload apfd")
+        assert states(proxmox, 2) == [PV, PV]
+    finally:
+        host.run(f"rm -f {DROP_IN}; systemctl reload apfd")
+
+
+def test_proxmox_settings_last(host, proxmox, web):
+    """Over a restart of the VM and one of apfd; and a VM that claims its UUID gets nothing."""
+    found(host, web.pid)
+    host.run("apfctl set 101 off --persistent")
+    assert states(proxmox, 2) == [OFF, OFF]
+    web.stop()
+    host.wait_for(lambda: not row_of(host, UUID_101), PATIENCE_SEC, "apfd to forget it")
+    host.run("systemctl restart apfd")
+    [stored] = json.loads(host.run("apfctl list --stored --json").stdout)
+    assert (stored["name"], stored["id"], stored["uuid"]) == ("web-01", "101", UUID_101)
+    assert (stored["mode"], stored["running"], stored["error"]) == ("off", False, "")
+    thief = ProxmoxVM(host, 102, "web-01", UUID_101, vcpus=1).start()
+    try:
+        assert found(host, thief.pid)["mode_source"] == "default"
+        assert states(proxmox, 1) == [ON]
+    finally:
+        thief.stop()
+    web.start()
+    row = found(host, web.pid)
+    assert (row["name"], row["mode"], row["mode_source"]) == ("web-01", "off", "stored")
+    host.wait_for(lambda: states(proxmox, 2) == [OFF, OFF], PATIENCE_SEC, "the gates")
+    host.run("apfctl set 101 default --persistent")
+    assert json.loads(host.run("apfctl list --stored --json").stdout) == []
+
+
+def test_proxmox_two_vms(host, proxmox, web):
+    other = ProxmoxVM(host, 102, "101", UUID_102, vcpus=1).start()
+    try:
+        found(host, web.pid)
+        found(host, other.pid)
+        # The number counts, not the name that its user has chosen.
+        host.run("apfctl disable 101")
+        assert states(proxmox, 2) == [OFF, OFF]
+        assert states(proxmox, 1) == [ON]
+    finally:
+        other.stop()
 
 
 def test_nothing_bad_in_the_logs(host, foreign):
     """Last in this file: what all of the above left behind."""
-    assert trouble(host.dmesg()) == []
+    no_trouble(host.dmesg())
     assert apfd_errors(foreign) == []

@@ -6,14 +6,16 @@ import time
 import pytest
 
 from apflab.build import Build
-from apflab.logs import trouble
+from apflab.logs import no_trouble
 from apflab.netlink import OFF, ON, PV, NOT_NEEDED, NOWAIT_ACTIVE, NOWAIT_OFF, Refused, difference
-from apflab.trace import Trace, async_latencies, call_lengths, log2_histogram, tokens
+from apflab.trace import Trace, async_latencies, log2_histogram, tokens, waits
 
 # Twice as much as the limit leaves, so that about every second touch swaps; two threads on each vCPU.
 LOAD = "-p -f 4 -w 1 -m 220 -t 0"
-OURS = ["kvm_arch_async_page_not_present", "kvm_can_do_async_pf",
-        "kvm_clear_async_pf_completion_queue", "kvm_faultin_pfn"]
+# Where every host of the lab has a hook while a VM is watched; the stall hook's function depends on the kernel.
+OURS = {"kvm_arch_async_page_not_present", "kvm_arch_async_page_present", "kvm_arch_destroy_vm",
+        "kvm_can_do_async_pf", "kvm_clear_async_pf_completion_queue"}
+HOOKS = {"GATE", "VM_END", "NOT_PRESENT", "READY", "FORGET", "STALL", "REPEATED", "USER_MODE"}
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,12 @@ def grows(nl, vm_id, stat, by, vcpu=None):
     """Wait until it has grown by that much: how long this takes is up to the machine."""
     before = count(nl, vm_id, stat, vcpu)
     nl.host.wait_for(lambda: count(nl, vm_id, stat, vcpu) >= before + by, 30, f"{stat} to grow by {by}")
+
+
+def swaps_on(vm, touches=60):
+    """Wait until the guest has touched so many pages more."""
+    before = vm.sample()["touches"]
+    vm.host.wait_for(lambda: vm.sample()["touches"] > before + touches, 30, "the guest working on")
 
 
 def test_state_is_obeyed_at_once(nl, watched, release):
@@ -103,11 +111,14 @@ def test_counters_agree_with_the_tracepoints(nl, watched):
     assert nl.info()["INFO_PROBE_MISSES"] == 0
 
 
-def close_to(ours, theirs, what):
-    """Histograms may differ where a value lies on the border of two buckets: compare what is below each."""
+def close_to(ours, theirs, what, more=0.02):
+    """Histograms may differ where a value lies on the border of two buckets: compare what is below each.
+
+    @more: the share by which the sums may differ.
+    """
     total = sum(theirs)
     assert total > 100, f"{what}: only {total} samples"
-    assert sum(ours) == pytest.approx(total, rel=0.02)
+    assert sum(ours) == pytest.approx(total, rel=more)
     below_ours = below_theirs = 0
     for i, (a, b) in enumerate(zip(ours, theirs)):
         below_ours += a
@@ -131,8 +142,9 @@ def test_async_latency_agrees_with_a_witness(nl, watched):
     assert mean == pytest.approx(sum(latencies) / len(latencies), rel=0.1)
 
 
-def test_sync_stalls_agree_with_a_witness(nl, watched):
-    vm, vm_id = watched
+def measure_stalls(nl, vm, vm_id, at_least):
+    """(counters grown, seconds of each wait by a witness, major faults of the vCPUs' threads) with the gate off."""
+    stall = nl.info()["INFO_HOOK"]["STALL"]["NAME"]
     nl.set(vm_id, OFF)
     time.sleep(1)
     threads = nl.host.run(f"grep -l KVM /proc/{vm.pid}/task/*/comm").stdout.split()
@@ -143,23 +155,37 @@ def test_sync_stalls_agree_with_a_witness(nl, watched):
 
     nl.host.run(f"virsh -q suspend {vm.name}")
     faults, before = major_faults(), nl.vcpus(vm_id)
-    probes = ("p:apf_in kvm_faultin_pfn", "r64:apf_out kvm_faultin_pfn")
-    with Trace(nl.host, events=(), kprobes=probes) as trace:
+    probes = (f"p:apf_in {stall}", f"r64:apf_out {stall}")
+    with Trace(nl.host, events=(), kprobes=probes, switches_of="CPU */KVM") as trace:
         nl.host.run(f"virsh -q resume {vm.name}")
-        grows(nl, vm_id, "SYNC_STALLS", 200)
+        grows(nl, vm_id, "SYNC_STALLS", at_least)
         nl.host.run(f"virsh -q suspend {vm.name}")
     faults, after = major_faults() - faults, nl.vcpus(vm_id)
     nl.host.run(f"virsh -q resume {vm.name}")
-
-    # Nothing but the 5 ms disk takes a vCPU thread more than 4 ms in this function.
-    lengths = [s for s in call_lengths(trace.events(), "apf_in", "apf_out") if s > 0.004]
     grown = [difference(b, a) for b, a in zip(before, after)]
+    # Other VMs of the host fault, too.
+    tids = {int(t.split("/")[4]) for t in threads}
+    return grown, waits([e for e in trace.events() if e[1] in tids], "apf_in", "apf_out"), faults
+
+
+def test_sync_stalls_agree_with_a_witness(nl, watched):
+    vm, vm_id = watched
+    grown, lengths, faults = measure_stalls(nl, vm, vm_id, 200)
     stalls = sum(g["STATS"]["SYNC_STALLS"] for g in grown)
     # The threads' other major faults (QEMU's pages, KVM's own accesses) are not stalls of the guest.
-    assert 0.8 * faults <= stalls <= faults, (stalls, faults)
-    close_to([sum(x) for x in zip(*(g["HIST_SYNC"] for g in grown))], log2_histogram(lengths), "sync")
+    assert stalls >= 0.8 * faults, (stalls, faults)
+    # A page whose read was complete at once is a stall, too: a major fault without a sleep, which the witness cannot see.
+    close_to([sum(x) for x in zip(*(g["HIST_SYNC"] for g in grown))], log2_histogram(lengths), "sync", more=0.1)
     total = sum(g["STATS"]["SYNC_STALL_NSEC"] for g in grown) / 1e9
     assert total == pytest.approx(sum(lengths), rel=0.1)
+
+
+def test_waiting_for_a_page_that_another_vcpu_reads_is_a_stall(nl, vm):
+    """The reader alone has a major fault, at times: what counts is that the thread slept."""
+    guest = vm("shared", vcpus=2, workload="-p -s -f 2 -w 0 -m 220 -t 0")
+    grown, lengths, faults = measure_stalls(nl, guest, nl.add(guest.pid), 300)
+    stalls = sum(g["STATS"]["SYNC_STALLS"] for g in grown)
+    assert stalls == pytest.approx(len(lengths), rel=0.1), f"{faults} major faults"
 
 
 def test_one_vcpu_off_the_other_on(nl, watched):
@@ -238,7 +264,8 @@ def test_nested_guard(nl, vm):
         return difference(before, nl.vm(vm_id)["STATS"])
 
     grown = grown_while_nested()
-    assert grown["REFUSED_NESTED"] > 20, grown
+    # How many fit into its seconds is up to the machine.
+    assert grown["REFUSED_NESTED"] > 5, grown
     # What the guest itself faulted in, filling the memory, was not refused.
     assert grown["NOT_PRESENT"] + grown["HALTED"] > 0
     param = "/sys/module/apf_host/parameters/nested_guard"
@@ -265,14 +292,14 @@ def test_bad_input_is_refused_with_a_text_and_changes_nothing(nl, watched):
         ({"cmd": "VM_ADD", "attrs": [["VM_FD", 12345]]}, "EBADF", "no open descriptor"),
         ({"cmd": "VM_ADD", "attrs": [["VM_FD", 0xffffffff]]}, "EBADF", "no open descriptor"),
         ({"cmd": "VM_ADD"}, "EINVAL", "VM_FD is missing"),
-        ({"cmd": "VM_ADD", "vm_pid": vm.pid, "attrs": [["STATE", 77]]}, "EINVAL", "unknown state"),
+        ({"cmd": "VM_ADD", "vm_pid": vm.pid, "attrs": [["STATE", 77]]}, "ERANGE", ""),
         ({"cmd": "VM_SET", "attrs": [["VM_ID", vm_id]]}, "EINVAL", "STATE is missing"),
         ({"cmd": "VM_SET", "attrs": [["STATE", ON]]}, "EINVAL", "VM_ID is missing"),
-        ({"cmd": "VM_SET", "attrs": [["VM_ID", vm_id], ["STATE", 3]]}, "EINVAL", "unknown state"),
-        ({"cmd": "VM_SET", "attrs": [["VM_ID", vm_id], ["STATE", 0xffffffff]]}, "EINVAL", "unknown state"),
+        ({"cmd": "VM_SET", "attrs": [["VM_ID", vm_id], ["STATE", 3]]}, "ERANGE", ""),
+        ({"cmd": "VM_SET", "attrs": [["VM_ID", vm_id], ["STATE", 0xffffffff]]}, "ERANGE", ""),
         ({"cmd": "VM_SET", "attrs": [["VM_ID", vm_id], ["STATE", ON], ["VCPU_INDEX", 0]]}, "EINVAL", ""),
         ({"cmd": "VM_SET", "attrs": [["VM_ID", vm_id], ["STATE", ON], ["REASON", "x" * 128]]},
-         "EINVAL", "REASON is longer"),
+         "EINVAL", ""),
         ({"cmd": "VCPU_SET", "attrs": [["VM_ID", vm_id], ["STATE", ON]]}, "EINVAL", "VCPU_INDEX is missing"),
         ({"cmd": "VCPU_SET", "attrs": [["VM_ID", vm_id], ["STATE", ON], ["VCPU_INDEX", 0], ["VCPU_INDEX", 2]]},
          "ERANGE", "no vCPU with this index"),
@@ -290,15 +317,58 @@ def test_bad_input_is_refused_with_a_text_and_changes_nothing(nl, watched):
     assert [nl.vm(vm_id)["STATE"], [v["STATE"] for v in nl.vcpus(vm_id)]] == state
 
 
-def test_unprivileged_may_look_but_not_change(nl, watched):
+def test_unprivileged_may_neither_change_nor_look(nl, watched):
+    """A VMM that was taken over must not watch its neighbours."""
     vm, vm_id = watched
-    assert nl.call("GET_INFO", user="nobody")[0]["INFO_VERSION"]
     for cmd, attrs in (("VM_SET", {"VM_ID": vm_id, "STATE": OFF}), ("VM_DEL", {"VM_ID": vm_id}),
-                       ("VM_ADD", {"VM_FD": 0}), ("VCPU_SET", {"VM_ID": vm_id, "STATE": OFF, "VCPU_INDEX": 0})):
+                       ("VM_ADD", {"VM_FD": 0}), ("VCPU_SET", {"VM_ID": vm_id, "STATE": OFF, "VCPU_INDEX": 0}),
+                       ("GET_INFO", {}), ("VM_GET", {"VM_ID": vm_id})):
         with pytest.raises(Refused) as e:
             nl.call(cmd, user="nobody", **attrs)
-        assert (e.value.errno, "CAP_NET_ADMIN" in e.value.text) == ("EPERM", True)
+        assert e.value.errno == "EPERM", cmd
+    for cmd in ("VM_GET", "VCPU_GET"):
+        answer = nl.calls({"cmd": cmd, "dump": True}, user="nobody")[0]
+        assert answer.get("errno") == "EPERM", (cmd, answer)
+    listening = nl.host.run("python3 /run/lab/apfnl.py --listen 1 1 1", user="nobody", check=False)
+    assert listening.rc != 0 and "Operation not permitted" in listening.stderr, listening
     assert nl.vm(vm_id)["STATE"] == ON
+
+
+def test_every_hook_is_placed(nl, watched):
+    """The lab's kernels have all functions; what a missing one takes away is tested where it can be made to fail."""
+    info = nl.info()
+    assert {name for name, hook in info["INFO_HOOK"].items() if hook["ERROR"] == 0} == HOOKS, info
+    assert info["INFO_HOOKS"] == (1 << len(HOOKS)) - 1
+    assert OURS <= set(nl.hooks())
+    assert info["INFO_HOOK"]["STALL"]["NAME"] in nl.probes()
+
+
+def test_a_hook_that_cannot_be_placed_takes_only_its_own_figures(nl, loaded_vm, release):
+    """No kernel of the lab lacks a function: the build with self-tests can pretend."""
+    nl.unload()
+    nl.host.put(Build(release).selftested(), "/run/lab/apf_host.ko")
+    hooks = ["NOT_PRESENT", "STALL"]
+    try:
+        nl.host.run("insmod /run/lab/apf_host.ko lost_hooks=" + str(1 << 2 | 1 << 5))
+        vm_id = nl.add(loaded_vm.pid)
+        grows(nl, vm_id, "READY", 30)
+        info = nl.info()
+        assert [name for name, hook in info["INFO_HOOK"].items() if hook["ERROR"]] == hooks
+        assert "kvm_arch_async_page_not_present" in info["INFO_HOOK"]["NOT_PRESENT"]["NAME"]
+        assert info["INFO_HOOKS"] == (1 << len(HOOKS)) - 1 - (1 << 2 | 1 << 5)
+        lost = {"NOT_PRESENT", "DELIVERED", "HALTED", "DROPPED", "READY_UNKNOWN", "ASYNC_NSEC", "SYNC_STALLS",
+                "SYNC_STALL_NSEC"}
+        for stats in (nl.vm(vm_id)["STATS"], nl.vcpus(vm_id)[0]["STATS"]):
+            assert not lost & set(stats) and {"ASKED", "REFUSED", "READY", "REPEATED"} <= set(stats)
+        assert not {"OUTSTANDING", "HIST_ASYNC", "HIST_SYNC"} & set(nl.vcpus(vm_id)[0])
+        nl.set(vm_id, OFF)
+        time.sleep(1)
+        with Trace(nl.host) as trace:
+            swaps_on(loaded_vm)
+        assert tokens(trace.events(), "kvm_async_pf_not_present") == [], "the gate does not depend on them"
+    finally:
+        nl.unload()
+        nl.load()
 
 
 def test_add_again_changes_nothing(nl, watched):
@@ -351,6 +421,9 @@ def test_nowait_swapin_on_and_off(nl, watched, release):
         assert "swap_readpage" in nl.probes()
         assert async_share() > 0.8
 
+        # A page that is being read for another fault is waited for asynchronously all the same. No neighbours are
+        # read along here, so that this is rare.
+        nl.host.write("/proc/sys/vm/page-cluster", "0\n")
         nl.host.write(param, "0\n")
         assert nl.info()["INFO_NOWAIT"] == NOWAIT_OFF
         assert "swap_readpage" not in nl.probes()
@@ -363,7 +436,52 @@ def test_nowait_swapin_on_and_off(nl, watched, release):
         assert nl.host.run(f"echo maybe >{param}", check=False).rc != 0
         assert nl.host.read(param).strip() == "1"
     finally:
-        nl.host.run(f"echo auto >{param}")
+        nl.host.run(f"echo auto >{param}; echo 3 >/proc/sys/vm/page-cluster")
+
+
+def test_lease_ends_unless_it_is_renewed(nl, watched):
+    """What a program has closed on loan is open again when the program is gone; what has no lease stays."""
+    vm, vm_id = watched
+
+    def lend(vcpu, msec):
+        attrs = [["VM_ID", vm_id], ["STATE", OFF], ["VCPU_INDEX", vcpu], ["LEASE_MSEC", msec]]
+        answer = nl.calls({"cmd": "VCPU_SET", "attrs": attrs})[0]
+        if "errno" in answer:
+            raise Refused(answer)
+
+    def gates():
+        return [(v["STATE"], v["LEASED"]) for v in nl.vcpus(vm_id)]
+
+    for bad in (0, 999, 3600001):
+        with pytest.raises(Refused) as e:
+            lend(0, bad)
+        assert e.value.errno in ("ERANGE", "EINVAL")
+    assert gates() == [(ON, 0), (ON, 0)]
+
+    nl.set(vm_id, OFF, vcpus=[1])
+    lend(0, 3000)
+    assert gates() == [(OFF, 1), (OFF, 0)] and nl.info()["INFO_LEASES"] == 1
+    for _ in range(5):
+        time.sleep(1)
+        nl.call("RENEW")
+    assert gates() == [(OFF, 1), (OFF, 0)], "the lease ended though it was renewed"
+    listener = nl.listen(2, 1)
+    nl.host.wait_for(lambda: gates() == [(ON, 0), (OFF, 0)], 15, "the end of the lease")
+    [event] = listener.result()
+    assert (event["VM_ID"], event["STATE"], event["VCPU_INDEX"]) == (vm_id, ON, 0)
+    assert (event["BY_PID"], event["BY_COMM"]) == (0, "apf_host") and "lease" in event["REASON"]
+    grows(nl, vm_id, "NOT_PRESENT", 20, vcpu=0)
+
+    # one without a lease ends it
+    lend(0, 2000)
+    nl.set(vm_id, OFF)
+    time.sleep(5)
+    assert gates() == [(OFF, 0), (OFF, 0)]
+    nl.host.wait_for(lambda: nl.info()["INFO_LEASES"] == 0, 10, "no lease to be left")
+    # of the VM as a whole
+    answer = nl.calls({"cmd": "VM_SET", "attrs": [["VM_ID", vm_id], ["STATE", OFF], ["LEASE_MSEC", 1000]]})[0]
+    assert "errno" not in answer, answer
+    nl.host.wait_for(lambda: gates() == [(ON, 0), (ON, 0)] and nl.vm(vm_id)["STATE"] == ON, 15, "its end")
 
 
 def test_killed_with_faults_outstanding(nl, vm):
@@ -393,29 +511,56 @@ def test_its_own_tests_pass(nl, release):
         nl.load()
 
 
+def test_hooks_come_with_the_first_vm_and_go_with_the_last(nl, loaded_vm):
+    for vm in nl.dump("VM_GET"):
+        nl.call("VM_DEL", VM_ID=vm["VM_ID"])
+    nl.watches_nothing()
+    for turn in range(3):
+        vm_id = nl.add(loaded_vm.pid)
+        assert OURS <= set(nl.hooks())
+        # what keeps our pointers good, and the gate, cannot be switched off under us
+        assert nl.host.run("sysctl -q kernel.ftrace_enabled=0", check=False).rc != 0
+        if turn:
+            # at once again, before the hooks are gone
+            nl.call("VM_DEL", VM_ID=vm_id)
+            vm_id = nl.add(loaded_vm.pid)
+        grows(nl, vm_id, "ASKED", 10)
+        nl.call("VM_DEL", VM_ID=vm_id)
+        nl.watches_nothing()
+
+
+def test_the_gate_holds_when_kprobes_are_switched_off(nl, watched):
+    vm, vm_id = watched
+    nl.set(vm_id, OFF)
+    switch = "/sys/kernel/debug/kprobes/enabled"
+    try:
+        nl.host.write(switch, "0\n")
+        time.sleep(1)
+        with Trace(nl.host) as trace:
+            swaps_on(vm)
+        assert tokens(trace.events(), "kvm_async_pf_not_present") == []
+    finally:
+        nl.host.write(switch, "1\n")
+
+
 def test_unload_and_reload_under_load(nl, loaded_vm):
     for turn in range(5):
         vm_id = nl.add(loaded_vm.pid)
         nl.set(vm_id, (ON, OFF, PV)[turn % 3])
         time.sleep(1.5)
         nl.unload()
-        assert nl.probes() == []
-        assert "kvm_arch_destroy_vm" not in nl.host.read("/sys/kernel/tracing/enabled_functions")
+        assert nl.probes() == [] and nl.hooks() == []
         time.sleep(0.5)
         nl.load()
-        assert set(OURS) <= set(nl.probes())
-        assert "kvm_arch_destroy_vm" in nl.host.read("/sys/kernel/tracing/enabled_functions")
-        # what keeps our pointers good cannot be switched off under us
-        assert nl.host.run("sysctl -q kernel.ftrace_enabled=0", check=False).rc != 0
-    before = loaded_vm.sample()["touches"]
-    nl.host.wait_for(lambda: loaded_vm.sample()["touches"] > before + 100, 30, "the guest working on")
+        assert nl.probes() == [] and nl.hooks() == [], "hooks without a VM to watch"
+    swaps_on(loaded_vm)
     assert nl.dump("VM_GET") == [], "a module just loaded knows no VM"
 
 
 def test_nothing_of_ours_in_the_kernel_log(nl, loaded_vm):
     """Last in this file: what all of the above left behind."""
     nl.unload()
-    assert nl.probes() == []
-    assert trouble(nl.host.dmesg()) == []
-    assert trouble(loaded_vm.console()) == []
+    assert nl.probes() == [] and nl.hooks() == []
+    no_trouble(nl.host.dmesg())
+    no_trouble(loaded_vm.console())
     nl.load()

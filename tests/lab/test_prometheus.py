@@ -114,6 +114,11 @@ def prometheus(hosts, guest, tmp_path_factory):
     p.stop()
 
 
+def named(series):
+    """Figures of VMs have the UUID; apf_vm_info adds the name."""
+    return f"{series} * on (job, instance, uuid) group_left (vm) apf_vm_info"
+
+
 def counters(host):
     return json.loads(host.run("apfctl --json status web-1").stdout)["counters"]
 
@@ -143,14 +148,15 @@ def test_it_knows_what_apfctl_knows(hosts, guest, prometheus):
                          ("halted", "apf_halted_total"), ("sync_stalls", 'apf_swapins_total{kind="sync"}')):
         before = counters(host)[name]
         # Of a scrape after that look: it takes a second in apfd, one in the exporter, two here.
-        prometheus.wait_for(series, lambda: prometheus.query(series).get(key, -1) >= before)
-        got = prometheus.query(series)[key]
+        prometheus.wait_for(series, lambda: prometheus.query(named(series)).get(key, -1) >= before)
+        got = prometheus.query(named(series))[key]
         assert before <= got <= counters(host)[name], series
-    prometheus.wait_for("a rate", lambda: prometheus.query('rate(apf_swapins_total{kind="async"}[20s])').get(key, 0) > 5)
+    rate = named('rate(apf_swapins_total{kind="async"}[20s])')
+    prometheus.wait_for("a rate", lambda: prometheus.query(rate).get(key, 0) > 5)
     swapped = json.loads(host.run("apfctl --json status web-1").stdout)["swapped_bytes"]
-    assert prometheus.query("apf_swapped_bytes")[key] == pytest.approx(swapped, rel=0.3)
-    count = prometheus.query('apf_swapin_latency_seconds_count{kind="async"}')[key]
-    below = prometheus.query('apf_swapin_latency_seconds_bucket{kind="async",le="0.004096"}')[key]
+    assert prometheus.query(named("apf_swapped_bytes"))[key] == pytest.approx(swapped, rel=0.3)
+    count = prometheus.query(named('apf_swapin_latency_seconds_count{kind="async"}'))[key]
+    below = prometheus.query(named('apf_swapin_latency_seconds_bucket{kind="async",le="0.004096"}'))[key]
     # The swap device takes 5 ms.
     assert count > 50 and below < 0.2 * count
 

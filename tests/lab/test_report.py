@@ -9,16 +9,17 @@ import time
 import pytest
 
 from apflab import VM
-from apflab.logs import apfd_errors, trouble
+from apflab.logs import apfd_errors, no_trouble
 from apflab.netlink import difference
 
 LOAD = "-p -f 4 -w 1 -m 220 -t 0"
 VCPUS = 2
 IFACE = "org.apfd.VM1"
 PARAMS = "/sys/module/apf_guest/parameters"
+TEST = "/sys/module/apf_test/parameters"
 STATS = "/sys/module/apf_guest/stats"
 FIGURES = {"PoolSize", "PoolInUse", "PoolTaken", "PoolExhausted", "Sleepers", "EarlyWakes",
-           "Rescues", "UnknownTokens", "OldestSleeperMSec", "Waits", "Wakes"}
+           "Rescues", "UnknownTokens", "OldestSleeperMSec", "Waits", "Wakes", "Stuck"}
 PATIENCE_SEC = 60
 
 
@@ -66,13 +67,13 @@ class Watched:
 
     def inject(self, **params):
         """In this order, in one command: the guest is busy, the next one comes late."""
-        self.vm.run(" && ".join(f"echo {v} >{PARAMS}/{k}" for k, v in params.items()),
+        folder = {"rescue_ms": PARAMS, "age_ms": PARAMS}
+        self.vm.run(" && ".join(f"echo {v} >{folder.get(k, TEST)}/{k}" for k, v in params.items()),
                     timeout=PATIENCE_SEC, check=True)
 
     def settled(self):
         """Nothing is injected any more and no emergency node is in use."""
-        self.inject(inject_early=0, inject_alloc=0, inject_drop=0, inject_delay=0,
-                    rescue_ms=1000, age_ms=20000)
+        self.inject(hold=0, refuse=0, drop=0, delay=0, rescue_ms=1000, age_ms=20000)
         self.wait_props("the pool to be full", lambda p: p["GuestModule"] == "present" and
                         not p["PausedVCPUs"] and p["GuestReport"]["PoolInUse"] == 0)
 
@@ -87,8 +88,12 @@ class Listener:
             "sh -c 'echo $$ >/run/lab/listener.pid; exec busctl --system monitor --json=short "
             "--match \"type='\\''signal'\\'',path_namespace='\\''/org/apfd/vm'\\''\"'")
         threading.Thread(target=self._read, daemon=True).start()
-        # Not every busctl says when it is ready; of a busy VM something is told each second.
-        host.wait_for(lambda: self.seen, PATIENCE_SEC, "the first signal")
+        # Not every busctl says when it is ready.
+        host.wait_for(self._hears, PATIENCE_SEC, "the first signal")
+
+    def _hears(self):
+        self.host.run("busctl --system emit /org/apfd/vm/listener org.apfd.Lab Ready s now")
+        return self.seen
 
     def _read(self):
         for line in self.child.stdout:
@@ -128,9 +133,10 @@ def nl(nl_apfd):
 @pytest.fixture(scope="module")
 def guest(host, nl):
     with VM(host, "reports", vcpus=VCPUS, workload=LOAD,
-            insmod="apf_guest fault_injection=1 pool=1") as vm:
+            insmod="apf_guest") as vm:
         vm.wait_ready()
         assert "lab: loaded apf_guest" in vm.text()
+        vm.run("insmod /modules/apf_test.ko", timeout=PATIENCE_SEC, check=True)
         g = Watched(host, vm)
         g.wait_props("apfd to watch the VM",
                      lambda p: p["Watched"] and p["GuestModule"] == "present")
@@ -178,7 +184,7 @@ def test_emergency_node(nl, guest, listener):
     """No memory for a wake-up that came early: the gate closes until the node is back."""
     guest.settled()
     before = guest.props()
-    guest.inject(inject_ms=10000, inject_alloc=1, inject_early=1)
+    guest.inject(ms=10000, refuse=1, hold=1)
     p = guest.wait_props("a paused vCPU", lambda p: p["PausedVCPUs"])
     assert p["GuestReport"]["PoolInUse"] == 1
     [paused] = p["PausedVCPUs"]
@@ -208,7 +214,7 @@ def test_the_guest_has_apf_off_while_paused(nl, guest):
     """Seen by the guest's own register, and by KVM's: it starts nothing on that vCPU."""
     guest.settled()
     # Long, because the guest is slow to answer; settled() ends it by age.
-    guest.inject(age_ms=60000, inject_ms=25000, inject_alloc=1, inject_early=1)
+    guest.inject(age_ms=60000, ms=25000, refuse=1, hold=1)
     [paused] = guest.wait_props("a paused vCPU", lambda p: p["PausedVCPUs"])["PausedVCPUs"]
     vm_id = nl.dump("VM_GET")[0]["VM_ID"]
     first = nl.vcpus(vm_id)
@@ -225,12 +231,13 @@ def test_the_guest_has_apf_off_while_paused(nl, guest):
 
 def test_pool_exhausted(guest, listener):
     """
-    Wake-ups held back until nobody remembers their sleepers, all at once, and no memory:
-    the first takes the one emergency node, the others find none.
+    Wake-ups held back until nobody remembers their sleepers, then one after the other, and no
+    memory: the first takes the emergency node, the others find none. No host does that: they come
+    to a CPU whose APF is off.
     """
     guest.settled()
     before = guest.props()["GuestReport"]
-    guest.inject(rescue_ms=100, age_ms=100, inject_ms=3000, inject_alloc=64, inject_delay=12)
+    guest.inject(rescue_ms=100, age_ms=100, ms=3000, refuse=64, delay=12)
     vcpu = listener.wait_for(guest.path, "pool-taken", "pool-exhausted", "pool-returned")
     guest.settled()
     after = guest.props()["GuestReport"]
@@ -250,7 +257,7 @@ def test_old_waiter(host, guest, listener):
     guest.settled()
     host.write(param, "1000\n")
     try:
-        guest.inject(rescue_ms=60000, inject_drop=2)
+        guest.inject(rescue_ms=60000, drop=2)
         vcpu = listener.wait_for(guest.path, "waiter-old")
 
         def told():
@@ -270,6 +277,42 @@ def test_old_waiter(host, guest, listener):
     guest.wait_props("the rescue", lambda p: p["GuestReport"]["OldestSleeperMSec"] < 1000)
 
 
+def room_for_a_warning(host):
+    """The journal holds five warnings a minute about what one guest does, and test_journal() looks for the next."""
+    host.wait_for(lambda: len(host.run("journalctl -u apfd -p 4..4 --since -61s -o cat -q APF_VM=reports").stdout.splitlines()) < 5,
+                  70, "the limit of warnings to be over", interval=2)
+
+
+def test_stuck_slot(host, guest, listener):
+    """An interrupt that got lost: the guest notices, and everybody on the way to the screen hears of it."""
+    guest.settled()
+    stuck = guest.props()["GuestReport"]["Stuck"]
+    log = "/run/lab/monitor.log"
+    monitor = host.popen(f"sh -c 'echo $$ >/run/lab/monitor.pid; exec apfctl --json monitor reports >{log}'")
+    try:
+        def heard():
+            host.run("apfctl disable reports && apfctl enable reports")
+            return host.run(f"grep -q gate-changed {log}", check=False).rc == 0
+        host.wait_for(heard, PATIENCE_SEC, "apfctl monitor to listen")
+        room_for_a_warning(host)
+        guest.inject(stick=1)
+        assert listener.wait_for(guest.path, "slot-stuck") == 1
+
+        def told():
+            lines = [json.loads(line) for line in host.read(log).splitlines()]
+            return [e for e in lines if e["event"] == "slot-stuck"]
+        host.wait_for(told, PATIENCE_SEC, "apfctl monitor to tell of it")
+        assert [(e["vcpu"], e["guest_report"]["stuck"]) for e in told()] == [(1, stuck + 1)]
+    finally:
+        host.run("kill $(cat /run/lab/monitor.pid)", check=False)
+        monitor.communicate(timeout=PATIENCE_SEC)
+    guest.wait_props("the sum", lambda p: p["GuestReport"]["Stuck"] == stuck + 1)
+    status = json.loads(host.run("apfctl --json status reports").stdout)
+    assert "slot-stuck" in [f["id"] for f in status["findings"]]
+    waits = int(guest.figure("cpu1/wakes"))
+    guest.host.wait_for(lambda: int(guest.figure("cpu1/wakes")) > waits + 10, PATIENCE_SEC, "wakes on this vCPU")
+
+
 def test_journal(host, guest):
     """All of the above, with fields, and no more of it than a log should hold."""
     lines = host.run("journalctl -u apfd -o json --no-pager").stdout.splitlines()
@@ -279,6 +322,7 @@ def test_journal(host, guest):
     assert levels["pool-taken"] == "5"
     assert levels["pool-exhausted"] == "4"
     assert levels["waiter-old"] == "4"
+    assert levels["slot-stuck"] == "4"
     for e in events:
         assert e["APF_VCPU"] in ("0", "1")
         assert (e["APF_UUID"], e["APF_STATE"]) == (guest.vm.uuid, "on")
@@ -289,7 +333,7 @@ def test_journal(host, guest):
 
 def test_apfd_restarted_while_paused(host, guest):
     guest.settled()
-    guest.inject(age_ms=60000, inject_ms=25000, inject_alloc=1, inject_early=1)
+    guest.inject(age_ms=60000, ms=25000, refuse=1, hold=1)
     guest.wait_props("a paused vCPU", lambda p: p["PausedVCPUs"])
     host.run("systemctl restart apfd")
     p = guest.wait_props("apfd to watch the VM again", lambda p: p["Watched"])
@@ -314,7 +358,7 @@ def without_module(guest):
     areas = [int(guest.figure(f"cpu{i}/msr"), 0) & ~0x3f for i in range(VCPUS)]
     li = Listener(guest.host)
     try:
-        guest.inject(inject_ms=8000, inject_alloc=1, inject_early=1)
+        guest.inject(ms=8000, refuse=1, hold=1)
         guest.wait_props("a paused vCPU", lambda p: p["PausedVCPUs"])
         guest.vm.run("rmmod apf_guest", timeout=120, check=True)
         guest.wait_props("the module to be gone", lambda p: p["GuestModule"] == "absent")
@@ -361,19 +405,20 @@ class Pad:
         return self.host.run(["python3", "-c", program]).stdout
 
 
-def report(version=1, size=1, in_use=0, taken=0, sleepers=0, waits=0, reserved=0):
+def report(version=2, size=1, in_use=0, taken=0, sleepers=0, waits=0, stuck=0):
     """As in apf_guest.h."""
     return struct.pack("<IHHIHH10I", 0x41504647, version, 0, 2, size, in_use, taken, 0, sleepers,
-                       0, 0, 0, 0, waits, 0, reserved)
+                       0, 0, 0, 0, waits, 0, stuck)
 
 
 HOSTILE = {
-    "version": report(version=2),
+    "a version to come": report(version=3),
+    "no version": report(version=0),
     "no pool": report(size=0),
     "pool too large": report(size=65),
     "more in use than there are": report(size=1, in_use=2),
     "more sleepers than tasks": report(sleepers=0xffffffff),
-    "reserved": report(reserved=1),
+    "what version 1 did not have": report(version=1, stuck=1),
     "all ones behind the magic": report()[:4] + b"\xff" * 52,
 }
 
@@ -397,10 +442,11 @@ def test_nonsense_is_counted_and_changes_nothing(guest, without_module, what):
 def test_a_lie_closes_the_gate_of_the_liar_alone(nl, guest, without_module):
     pad = Pad(guest, without_module[1][0])
     try:
-        pad.write(report(in_use=1, taken=7, waits=0xffffffff))
+        # of a guest whose module is of the first version
+        pad.write(report(version=1, size=8, in_use=1, taken=7, waits=0xffffffff))
         p = guest.wait_props("the lie to be believed", lambda p: p["PausedVCPUs"])
         assert (p["PausedVCPUs"], p["GuestModule"]) == ([0], "present")
-        assert (p["GuestReport"]["PoolSize"], p["GuestReport"]["Waits"]) == (1, 0xffffffff)
+        assert (p["GuestReport"]["PoolSize"], p["GuestReport"]["Waits"], p["GuestReport"]["Stuck"]) == (8, 0xffffffff, 0)
         # From the module: apfd's counters are up to a second older than the pause it shows.
         vm_id = nl.dump("VM_GET")[0]["VM_ID"]
         before = nl.vcpus(vm_id)
@@ -435,6 +481,6 @@ def test_a_pad_in_use_is_left_alone(guest, without_module):
 
 def test_nothing_of_ours_in_the_kernel_log(host, nl, guest):
     """Last in this file: what all of the above left behind."""
-    assert trouble(host.dmesg()) == []
-    assert trouble(guest.vm.console()) == []
+    no_trouble(host.dmesg())
+    no_trouble(guest.vm.console())
     assert apfd_errors(nl) == []

@@ -152,10 +152,10 @@ def test_vcpus_and_latencies(screen, guests):
     # Each of them waits for pages, and the rate of the last look says so.
     top.wait_for(r"^.+0  on +(user|always) +\d+ +[1-9][\d.]*")
     top.keys("l")
-    top.wait_for("^swaps: latency of its swap-ins")
+    top.wait_for("^swaps: latency of swap-ins")
     # Swap answers in 5 ms: no bar is below 2 ms but for pages of the cache.
     text = top.wait_for(r"ms - .*#####")
-    bars = {line.split("  ")[0].strip(): line.count("#") for line in text.split("\n") if "#" in line}
+    bars = {line.strip().split("  ")[0]: line.count("#") for line in text.split("\n") if "#" in line}
     longest = max(bars, key=bars.get)
     assert re.match(r"(4\.1|8\.2|16|33|66|131|262) ms", longest), bars
     top.keys("q", "q")
@@ -228,7 +228,7 @@ def test_reload_tells_what_is_wrong(host, guests):
     host.write("/etc/apfd/apfd.conf.d/wrong.conf", "[Policy]\nNoSuchThing=1\nEnterHoldSec=often\n")
     r = host.run("apfctl reload", check=False)
     assert r.rc == 1
-    assert "the last good one still holds:\n  /etc/apfd/apfd.conf.d/wrong.conf:" in r.stderr
+    assert "the last good one stays in effect:\n  /etc/apfd/apfd.conf.d/wrong.conf:" in r.stderr
     assert "wrong.conf" in host.run("apfctl list").stderr
     host.run("rm /etc/apfd/apfd.conf.d/wrong.conf; apfctl reload")
     assert host.run("apfctl list").stderr == ""

@@ -2,7 +2,8 @@
 /*
  * apfd with the world of fake-host.c, and a clock. All of the daemon but main.c; the
  * loop is run by hand, so that the time of each turn is known, and the one thing that
- * needs KVM, the copying of a VM's descriptor, is left out (-Wl,--wrap=action_watch).
+ * needs KVM, the copying of a VM's descriptor, is left out (-Wl,--wrap=action_watch): the
+ * peer gets the PID instead.
  *
  *	bench-apfd PORT URI PID_DIR CGROUP_ROOT VMS SECONDS
  *
@@ -20,17 +21,18 @@
 #include "action.h"
 #include "log.h"
 #include "manager.h"
+#include "vm.h"
 
 /* Longer than the policy's hold, after which it closes the gates of all that are calm. */
 #define SETTLE_USEC (20 * USEC_PER_SEC)
 
-int __wrap_action_watch(struct apfd_genl *g, const char *proc_root, pid_t pid, int pidfd,
-			struct genl_vm *ret, char *text);
+/* As the function it replaces, or the compiler complains. */
+__typeof__(action_watch) __wrap_action_watch;
 
-int __wrap_action_watch(struct apfd_genl *g, const char *proc_root, pid_t pid, int pidfd,
+int __wrap_action_watch(struct apfd_genl *g, const char *proc_root, pid_t pid, int pidfd, int vm_fd,
 			struct genl_vm *ret, char *text)
 {
-	return apfd_genl_vm_add(g, pidfd, ret, text);
+	return apfd_genl_vm_add(g, pid, ret, text);
 }
 
 static sd_event *event;
@@ -75,7 +77,7 @@ static size_t count_watched(void)
 	size_t n = 0;
 	struct vm *vm;
 
-	TAILQ_FOREACH(vm, &manager->vms, list)
+	REGISTRY_FOREACH(vm, &manager->context.vms)
 	n += vm->module_id != 0;
 	return n;
 }
@@ -139,8 +141,12 @@ static int measure(unsigned int seconds, int64_t settle_max)
 
 int main(int argc, char **argv)
 {
-	struct manager_options options = { .proc_root = "/proc", .pid_dir_given = true };
-	struct apfd_genl_peer peer = { .protocol = NETLINK_USERSOCK };
+	struct manager_options options = { .proc_root = "/proc",
+					   .run_root = "/run",
+					   .pods_dir = "/var/log/pods",
+					   .pid_dir_given = true };
+	/* A process may have to wait for its turn, unlike the kernel. */
+	struct apfd_genl_peer peer = { .protocol = NETLINK_USERSOCK, .wait_msec = 1000 };
 	uint64_t unused_usec;
 	int64_t settle_max = 0;
 	size_t n_vms;
@@ -157,8 +163,10 @@ int main(int argc, char **argv)
 	options.pid_dir = argv[3];
 	/* No configuration is there. */
 	options.conf.root = argv[3];
+	options.state_dir = argv[3];
 	options.sys_root = "/sys";
 	options.cgroup_root = argv[4];
+	options.host_root = "";
 	n_vms = strtoul(argv[5], NULL, 10);
 	seconds = atoi(argv[6]);
 	if (seconds < 1 || seconds > 3600)
@@ -167,11 +175,11 @@ int main(int argc, char **argv)
 	log_open(LOG_WARNING);
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGHUP);
 	sigaddset(&mask, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
-	if (sd_event_default(&event) < 0 ||
-	    sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL) < 0)
+	if (sd_event_default(&event) < 0)
 		return 1;
 	if (manager_new(event, &options, &manager) < 0 || manager_start(manager) < 0)
 		return 1;

@@ -38,8 +38,9 @@ static struct {
 	int fd;
 	uint32_t port;
 	struct timespec start;
-	unsigned int n_added;
-	uint8_t *gate;	/* of each VM */
+	pid_t *pid;	/* of each VM */
+	bool *added;	/* by VM_ADD */
+	uint8_t *gate;
 	uint8_t *state; /* of each vCPU, VM by VM */
 	char out[DUMP_BYTES + 4096];
 	size_t out_bytes;
@@ -231,7 +232,7 @@ static int set_state(struct nlmsghdr *req, struct nlattr **a)
 	struct nlattr *attr;
 	int rest;
 
-	if (vm == 0 || vm > host.n_added)
+	if (vm == 0 || vm > host.vms || !host.added[vm - 1])
 		return -ENOENT;
 	if (!some) {
 		host.gate[vm - 1] = state;
@@ -244,6 +245,15 @@ static int set_state(struct nlmsghdr *req, struct nlattr **a)
 			return -ERANGE;
 		vcpus[nla_get_u32(attr)] = state;
 	}
+	return 0;
+}
+
+/* The VM with this process; 0: none. The same VM may be added twice, as after a lost answer. */
+static uint32_t vm_of(pid_t pid)
+{
+	for (uint32_t vm = 1; vm <= host.vms; vm++)
+		if (host.pid[vm - 1] == pid)
+			return vm;
 	return 0;
 }
 
@@ -262,20 +272,23 @@ static void answer_apf(struct nlmsghdr *req, struct nlattr **a)
 		add(m, req->nlmsg_pid);
 		break;
 	case APF_CMD_VM_ADD:
-		if (host.n_added == host.vms) {
-			end(req, NLMSG_ERROR, -ENOSPC);
+		only = vm_of(a[APF_A_VM_FD] ? (pid_t)nla_get_u32(a[APF_A_VM_FD]) : 0);
+		if (!only) {
+			end(req, NLMSG_ERROR, -EBADF);
 			return;
 		}
-		put_vm(req, ++host.n_added, cmd, 0);
+		host.added[only - 1] = true;
+		put_vm(req, only, cmd, 0);
 		break;
 	case APF_CMD_VM_GET:
-		for (uint32_t vm = 1; vm <= host.n_added; vm++)
-			put_vm(req, vm, cmd, NLM_F_MULTI);
+		for (uint32_t vm = 1; vm <= host.vms; vm++)
+			if (host.added[vm - 1])
+				put_vm(req, vm, cmd, NLM_F_MULTI);
 		end(req, NLMSG_DONE, 0);
 		return;
 	case APF_CMD_VCPU_GET:
-		for (uint32_t vm = only ? only : 1; vm <= (only ? only : host.n_added); vm++)
-			for (uint32_t i = 0; i < host.vcpus; i++)
+		for (uint32_t vm = only ? only : 1; vm <= (only ? only : host.vms); vm++)
+			for (uint32_t i = 0; host.added[vm - 1] && i < host.vcpus; i++)
 				put_vcpu(req, vm, i);
 		end(req, NLMSG_DONE, 0);
 		return;
@@ -329,6 +342,7 @@ static void start_vm(unsigned int vm)
 		for (;;)
 			pause();
 	}
+	host.pid[vm - 1] = pid;
 	snprintf(path, sizeof(path), "%s/vm%u.pid", host.pid_dir, vm);
 	file = fopen(path, "w");
 	if (!file || fprintf(file, "%d\n", pid) < 0 || fclose(file) != 0)
@@ -349,9 +363,11 @@ int main(int argc, char **argv)
 	host.active = (unsigned int)atoi(argv[3]);
 	host.pid_dir = argv[4];
 	clock_gettime(CLOCK_MONOTONIC, &host.start);
+	host.pid = calloc(host.vms + 1, sizeof(*host.pid));
+	host.added = calloc(host.vms + 1, sizeof(*host.added));
 	host.gate = malloc(host.vms + 1);
 	host.state = malloc((size_t)host.vms * host.vcpus + 1);
-	if (!host.gate || !host.state)
+	if (!host.pid || !host.added || !host.gate || !host.state)
 		die("malloc");
 	memset(host.gate, APF_STATE_ON, host.vms);
 	memset(host.state, APF_STATE_ON, (size_t)host.vms * host.vcpus);

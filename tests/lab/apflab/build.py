@@ -68,6 +68,7 @@ class Build:
         self.dest = self.out / "dest"          # what meson installs
         self.modules = self.out / "modules"    # *.ko
         self.initrd = self.out / "l2-initrd"
+        self.failed = {}                       # name of a module -> why it is not there
 
     def chroot(self, script, what):
         """Run @script in the tree with the repository read-only at /src, build/lab/<release> at /out."""
@@ -104,9 +105,12 @@ class Build:
     def all(self, parts=PARTS):
         with self.locked():
             self._all(parts)
+        if self.failed:
+            raise LabError("\n".join(self.failed.values()))
         return self
 
     def _all(self, parts):
+        """Build @parts. A module that does not compile is noted in .failed, so that the rest can be tested."""
         wrong = set(parts) - set(PARTS)
         if wrong:
             raise LabError(f"no part {', '.join(sorted(wrong))} to build; there are: {', '.join(PARTS)}")
@@ -117,19 +121,32 @@ class Build:
         (self.out / "image").write_text(self.image.path.name)
         for folder, name in MODULES.items():
             if folder in parts:
-                self.module(paths.REPO / folder, name)
+                self.module_if_it_builds(paths.REPO / folder, name)
         if "userspace" in parts:
             self.userspace()
         if "guest" in parts:
             self.guest()
+
+    def module_if_it_builds(self, source, name, uses=()):
+        """The module's file, or None and a note in .failed."""
+        try:
+            return self.module(source, name, uses=uses)
+        except LabError as e:
+            self.failed[name] = str(e)
+            (self.modules / f"{name}.ko").unlink(missing_ok=True)
+            say(f"{name}.ko does not build for {self.release}, going on without it; see {self.out}/{name}.log")
+            return None
 
     def selftested(self):
         """apf_host with the tests that it runs when it is loaded."""
         with self.locked():
             return self.module(paths.REPO / "host-module", "apf_host", "APF_HOST_DEBUG=y", "-selftest")
 
-    def module(self, source, name, option="", suffix=""):
-        """One out-of-tree module, with a make @option as name@suffix.ko; its objects stay out of the repository."""
+    def module(self, source, name, option="", suffix="", uses=()):
+        """
+        One out-of-tree module, with a make @option as name@suffix.ko; its objects stay out of the repository.
+        @uses: other folders whose sources it includes.
+        """
         if not (source / "Kbuild").exists() and not (source / "Makefile").exists():
             say(f"no {source.name}/ yet, {name}.ko is not built")
             return None
@@ -137,7 +154,8 @@ class Build:
 
         def build():
             work = self.out / f"work{suffix}"
-            mirror(source, work / source.name)
+            for folder in (source, *uses):
+                mirror(folder, work / folder.name)
             if (paths.REPO / "include").exists():
                 mirror(paths.REPO / "include", work / "include")
             if (paths.REPO / "VERSION").exists():
@@ -152,7 +170,7 @@ class Build:
             if "warning:" in warnings:
                 say(f"{ko.stem}: compiler warnings, see {self.out}/{ko.stem}.log")
 
-        sources = [f for f in (source, paths.REPO / "include", paths.REPO / "VERSION") if f.exists()]
+        sources = [f for f in (source, *uses, paths.REPO / "include", paths.REPO / "VERSION") if f.exists()]
         self._once(ko.stem, fingerprint(*sources), ko, ko.name, build)
         return ko
 
@@ -160,7 +178,7 @@ class Build:
         if not (paths.REPO / "meson.build").exists():
             say("no meson.build yet, the userspace is not built")
             return
-        folders = [paths.REPO / f for f in ("daemon", "cli", "include", "systemd", "man", "dashboard", "meson.build",
+        folders = [paths.REPO / f for f in ("lib", "daemon", "cli", "include", "systemd", "man", "dashboard", "meson.build",
                                             "meson_options.txt", "meson.options", "tests/unit", "tests/meson.build",
                                             "tests/fuzz", "packaging", "subprojects")]
 
@@ -182,7 +200,8 @@ class Build:
         """The L2 initramfs: busybox, the workload, the agent, the test module, and apf_guest.ko when there is one."""
         source = paths.LAB / "workload"
         kos = [ko for ko in (self.modules / "apf_guest.ko",) if ko.exists() and (paths.REPO / "guest-module").exists()]
-        kos.append(self.module(paths.LAB / "testmod", TEST_MODULE))
+        kos += filter(None, [self.module_if_it_builds(paths.LAB / "testmod", TEST_MODULE,
+                                                      uses=[paths.REPO / "guest-module"])])
 
         def build():
             files = {"init": (source / "init.sh").read_bytes(), "agent.sh": (source / "agent.sh").read_bytes()}
@@ -201,10 +220,11 @@ class Build:
         self._once("guest", key, self.initrd, "the L2 initramfs", build)
 
     def install(self, host, parts=PARTS):
-        """Build and put the result into a running L1."""
+        """Build and put the result into a running L1; what did not build is in host.unbuilt."""
         with self.locked():
             self._all(parts)
             self._install(host, parts)
+        host.unbuilt.update(self.failed)
         return self
 
     def _install(self, host, parts):

@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 import uuid
-from base64 import b64encode
 
 from .errors import LabError, Timeout
 
@@ -22,6 +21,11 @@ def tail(path, lines=40):
     return "\n".join(line.rstrip("\r") for line in text.split("\n")[-lines:])
 
 
+def escaped(cmd):
+    """@cmd in one line, for printf %b."""
+    return cmd.replace("\\", r"\\").replace("\n", r"\n")
+
+
 class ShellClosed(LabError):
     """QEMU of the L2 closed the channel: it is ending."""
 
@@ -32,12 +36,12 @@ class Shell:
     A virtio channel, not a second serial port: of what we sent to one, a byte was lost about
     once in 5,000 under emulation, and each byte cost several exits.
 
-    One line out per command, one block back: `APF-OUT <id> <rc> <bytes>` and that many raw
-    bytes. The agent runs each command beside its reading loop, so one that hangs (a stuck
+    One line out per command, one block back: a line `APF-OUT <id>`, raw bytes, and a line
+    `APF-END <id> <rc>`. The agent runs each command beside its reading loop, so one that hangs (a stuck
     task is what some tests look for) does not block the next.
     """
 
-    HEADER = re.compile(rb"APF-OUT (\w+) (\d+) (\d+)\n")
+    HEADER = re.compile(rb"APF-OUT (\w+)\n")
 
     def __init__(self, path):
         self.path = str(path)
@@ -78,12 +82,11 @@ class Shell:
             if not found:
                 self.buffer = self.buffer[-256:]
                 return
-            size = int(found.group(3))
-            if len(self.buffer) < found.end() + size:
+            end = re.compile(rb"\nAPF-END %s (\d+)\n" % found.group(1)).search(self.buffer, found.end())
+            if not end:
                 return
-            body = self.buffer[found.end():found.end() + size]
-            self.buffer = self.buffer[found.end() + size:]
-            self.done[found.group(1).decode()] = int(found.group(2)), body
+            self.done[found.group(1).decode()] = int(end.group(1)), self.buffer[found.end():end.start()]
+            self.buffer = self.buffer[end.end():]
 
     def run(self, cmd, timeout, alive=lambda: None):
         """(rc, output); @alive is asked now and then and raises when the guest is gone."""
@@ -92,7 +95,7 @@ class Shell:
         with self.lock:
             self.connect()
             self.sock.settimeout(timeout)
-            self.sock.sendall(b"RUN %s %s\n" % (ident.encode(), b64encode(cmd.encode())))
+            self.sock.sendall(b"RUN %s %s\n" % (ident.encode(), escaped(cmd).encode()))
             asked = time.monotonic()
             while ident not in self.done:
                 left = deadline - time.monotonic()

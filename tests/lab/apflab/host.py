@@ -4,6 +4,7 @@
 import atexit
 import fcntl
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -69,19 +70,31 @@ def accelerator():
 
 # A machine shared with others may not run us for half a minute. A kernel that calls that a lockup
 # is right about the time and wrong about the cause; one that hangs still is found out.
-PATIENT = "watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120"
+PATIENT = "watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=300"
+
+
+# The watchdog of clocks takes a pause of the emulator for a drift of the TSC, and moves host and guests to
+# the HPET, where each look at the time goes through a device of the emulator: several times slower from then on.
+CLOCK = "tsc=reliable"
+
+# What systemd would do for half a minute of an emulated boot, for sockets that no test connects to and a
+# restriction that no unit asks for.
+UNUSED = "systemd.ssh_auto=no lsm=landlock,yama,apparmor"
 
 
 class Host:
     """One L1. Use as a context manager, or call boot() and close()."""
 
-    def __init__(self, release="bookworm", smp=1, memory_mib=4096, name=None):
+    def __init__(self, release="bookworm", smp=1, memory_mib=4096, name=None, preempt=None, icount=False):
         self.release = release
         self.smp = smp
+        self.preempt = preempt  # "full" opens every kernel function to preemption, here and in all its guests
+        self.icount = icount  # the host's clock counts emulated instructions: one each nanosecond
         self.memory_mib = memory_mib
         self.name = name or release
         self.image = HostImage(release)
         self.vms = []
+        self.unbuilt = {}  # modules that do not compile for this release, and why
         self.qemu = self.master = None
         self.port = None
         self.boot_sec = None
@@ -110,9 +123,9 @@ class Host:
         emulator = Emulator().command()
         self._make_dirs()
         _open_hosts.add(self)
-        self.accel = accelerator()
+        self.accel = "tcg" if self.icount else accelerator()
         if timeout is None:
-            timeout = 240 if self.accel == "tcg" else 60
+            timeout = patient(120 if self.accel == "tcg" else 15)
         begin = time.monotonic()
         try:
             with step(f"booting {self.name} ({self.release}, {self.accel})"):
@@ -123,7 +136,7 @@ class Host:
                         raise
                     say("hardware virtualisation does not boot here: using software emulation")
                     self.accel = "tcg"
-                    self._boot(emulator, 240)
+                    self._boot(emulator, patient(120))
         except BaseException:
             self.close()
             raise
@@ -141,6 +154,10 @@ class Host:
                 continue
         else:
             raise LabError("no free port on 127.0.0.1 for ssh")
+        if self.preempt and self.preemption() != self.preempt:
+            raise LabError(f"{self.name}: {self.kernel} does not know preempt={self.preempt}, it runs {self.preemption()}")
+        # what a test asks of the host comes before the load of its guests, as on a host with more than one CPU
+        self.run("systemctl set-property --runtime machine.slice CPUWeight=10")
         # everybody uses libvirt next; its socket answers when it is really up
         self.wait_for("test -S /run/libvirt/libvirt-sock", max(1, deadline - time.monotonic()), "libvirt's socket")
 
@@ -175,14 +192,16 @@ class Host:
         if self.accel == "kvm":
             machine = ["-accel", "kvm", "-cpu", "host"]
         else:
-            machine = ["-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "EPYC,+svm,+npt"]
+            machine = ["-accel", f"tcg,thread={'single' if self.icount else 'multi'},tb-size=1024", "-cpu", "EPYC,+svm,+npt"]
+            if self.icount:
+                machine += ["-icount", "shift=0"]
         args = [*emulator, "-name", f"apf-lab-{self.name}", "-M", "pc,usb=off", *machine,
                 "-smp", self.smp, "-m", f"{self.memory_mib}M",
                 "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                 "-kernel", self.image.kernel, "-initrd", self.image.initrd,
                 "-append", "console=ttyS0 net.ifnames=0 rw loglevel=5 mitigations=off audit=0 "
                            "oops=panic panic=-1 systemd.show_status=0 systemd.default_timeout_start_sec=120s "
-                           f"plymouth.enable=0 {PATIENT}",
+                           f"plymouth.enable=0 {UNUSED} {PATIENT} {CLOCK}" + (f" preempt={self.preempt}" if self.preempt else ""),
                 "-drive", f"if=none,id=root,file={self.image.disk},format=raw,snapshot=on,cache=unsafe",
                 "-device", "virtio-blk-pci,drive=root",
                 "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:22",
@@ -412,6 +431,10 @@ class Host:
             self._kernel = self.run("uname -r").stdout.strip()
         return self._kernel
 
+    def preemption(self):
+        """The kernel's mode of preemption: none, voluntary, lazy or full."""
+        return chosen(self.read("/sys/kernel/debug/sched/preempt"))
+
     def journal(self, unit=None):
         return self.run("journalctl --no-pager -o cat" + (f" -u {shlex.quote(unit)}" if unit else "")).stdout
 
@@ -466,6 +489,14 @@ class Host:
     def install(self, parts=PARTS):
         """Build what the repository has for this release (or some @parts) and put it into L1."""
         return Build(self.release).install(self, parts)
+
+
+def chosen(text):
+    """The word in parentheses of a line like "none (voluntary) full"."""
+    found = re.search(r"\((\w+)\)", text)
+    if not found:
+        raise LabError(f"nothing chosen in {text!r}")
+    return found.group(1)
 
 
 class PortTaken(Exception):

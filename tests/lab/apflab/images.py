@@ -15,8 +15,20 @@ from . import paths, proc
 from .errors import LabError
 from .progress import step
 
-RELEASES = ("bookworm", "trixie")
-EMULATOR = "trixie"  # the first Debian with QEMU 10; 7.2 breaks nested SVM under TCG
+# Kernels of 6.1, 6.12 and the newest that Debian 13 offers, in this order: what each host is made
+# from, the suite itself first and then one whose packages are taken where PINNED names them.
+SUITES = {
+    "bookworm": ("bookworm",),
+    "trixie": ("trixie",),
+    "backports": ("trixie", "trixie-backports"),
+}
+RELEASES = tuple(SUITES)
+PINNED = "linux-image-* linux-headers-* linux-kbuild-* linux-base*"
+
+# QEMU before 11 loses interrupts in its SVM emulation: 7.2 on any host, 10 on hosts with two CPUs.
+EMULATOR = ("trixie", "trixie-backports")
+EMULATOR_PINNED = "qemu-* seabios ipxe-*"
+EMULATOR_MAJOR = 11
 
 # Files nobody reads in the lab: less to unpack, smaller images.
 DROP = ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*",
@@ -114,7 +126,9 @@ remember_owner = 0
 }
 
 # L1's own initramfs: just enough to reach the root disk.
-INITRD_MODULES = ["virtio_pci", "virtio_blk", "ext4", "crc32c_generic"]
+INITRD_MODULES = ["virtio_pci", "virtio_blk", "ext4"]
+# What ext4 asks for by name, so that depmod does not know; newer kernels have it built in as a library.
+INITRD_OPTIONAL = ["crc32c_generic"]
 INITRD_INIT = """#!/bin/busybox sh
 /bin/busybox mount -t devtmpfs dev /dev
 for m in $(/bin/busybox cat /modules/order); do /bin/busybox insmod /modules/$m; done
@@ -144,27 +158,35 @@ def check_machine():
     os.environ["PATH"] = path
 
 
-def sources(release):
-    """sources.list lines for @release on the mirror that this machine's apt already uses."""
+def sources(suites):
+    """sources.list lines for @suites on the mirror that this machine's apt already uses."""
     mirror = os.environ.get("APF_LAB_MIRROR")
     if mirror:
-        return [f"deb {mirror} {release} main"]
+        return [f"deb {mirror} {suite} main" for suite in suites]
     out = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(ORIGIN)|$(CODENAME)|$(COMPONENT)|$(REPO_URI)",
          "Created-By: Packages"], capture_output=True, text=True).stdout
+    release, *others = suites
     lines = []
     for row in sorted(set(out.split())):
         origin, codename, component, uri = (row.split("|") + [""] * 4)[:4]
         base, _, pocket = codename.partition("-")
-        if origin == "Debian" and component == "main" and pocket in ("", "updates", "security"):
+        if origin != "Debian" or component != "main":
+            continue
+        if pocket in ("", "updates", "security"):
             lines.append(f"deb {uri} {release}{'-' + pocket if pocket else ''} main")
+        if not pocket:
+            # backports are part of the archive proper, whether or not this machine uses them
+            lines += [f"deb {uri} {suite} main" for suite in others]
     if not lines:
         raise LabError("apt of this machine knows no Debian archive: run apt-get update, "
                        "or name a mirror in APF_LAB_MIRROR")
     return sorted(set(lines))
 
 
-def mmdebstrap(release, variant, packages, tree, log):
+def mmdebstrap(suites, variant, packages, tree, log, pinned=""):
+    """Make @tree from @suites; @pinned names the packages that come from any but the first."""
+    release, *others = suites
     keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
     args = ["mmdebstrap", "--mode=root", f"--variant={variant}", "--format=directory",
             "--aptopt=APT::Install-Recommends \"0\"",
@@ -177,7 +199,12 @@ def mmdebstrap(release, variant, packages, tree, log):
         # we make our own initrd; initramfs-tools is only there because the kernel depends on it
         args.append("--setup-hook=mkdir -p \"$1/etc/initramfs-tools\"; "
                     "printf 'update_initramfs=no\\n' >\"$1/etc/initramfs-tools/update-initramfs.conf\"")
-    args += [release, str(tree), *sources(release)]
+    for suite in others:
+        # apt takes nothing from backports of its own accord
+        pin = f"Package: {pinned}\\nPin: release n={suite}\\nPin-Priority: 900\\n"
+        args.append("--setup-hook=mkdir -p \"$1/etc/apt/preferences.d\"; "
+                    f"printf '{pin}' >\"$1/etc/apt/preferences.d/{suite}\"")
+    args += [release, str(tree), *sources(suites)]
     env = dict(os.environ, TMPDIR=str(tree.parent), LC_ALL="C.UTF-8", DEBIAN_FRONTEND="noninteractive",
                INITRD="No")
     env.pop("PYTHONPATH", None)
@@ -241,16 +268,17 @@ class Image:
 
 
 class Emulator(Image):
-    """QEMU 10 for L0, only unpacked, started through its own dynamic linker."""
+    """QEMU 11 for L0, only unpacked, started through its own dynamic linker."""
 
     kind = "qemu"
     packages = ["qemu-system-x86"]
 
     def key(self):
-        return digest(EMULATOR, self.packages, DROP, inspect.getsource(Emulator.make))
+        return digest(EMULATOR, EMULATOR_PINNED, self.packages, DROP, inspect.getsource(Emulator.make))
 
     def make(self, folder):
-        mmdebstrap(EMULATOR, "extract", self.packages, folder / "tree", paths.BUILD / "qemu-image.log")
+        mmdebstrap(EMULATOR, "extract", self.packages, folder / "tree", paths.BUILD / "qemu-image.log",
+                   EMULATOR_PINNED)
 
     def command(self):
         """argv prefix that starts QEMU; the machine's own when it is new enough."""
@@ -258,7 +286,7 @@ class Emulator(Image):
         if own:
             out = subprocess.run([own, "--version"], capture_output=True, text=True).stdout
             found = re.search(r"version (\d+)\.", out)
-            if found and int(found.group(1)) >= 10:
+            if found and int(found.group(1)) >= EMULATOR_MAJOR:
                 return [own]
         self.ensure()
         usr = self.tree / "usr"
@@ -286,8 +314,8 @@ class HostImage(Image):
     def key(self):
         me = inspect.getsource(inspect.getmodule(HostImage))
         body = me[me.index("class HostImage"):]
-        return digest(self.release, PACKAGES, DROP, DROP_MODULES, MASK, sorted(FILES.items()),
-                      INITRD_MODULES, INITRD_INIT, body)
+        return digest(SUITES[self.release], PINNED, PACKAGES, DROP, DROP_MODULES, MASK, sorted(FILES.items()),
+                      INITRD_MODULES, INITRD_OPTIONAL, INITRD_INIT, body)
 
     @property
     def kver(self):
@@ -295,7 +323,8 @@ class HostImage(Image):
 
     def make(self, folder):
         tree = folder / "tree"
-        mmdebstrap(self.release, "essential", PACKAGES, tree, paths.BUILD / f"{self.release}-image.log")
+        mmdebstrap(SUITES[self.release], "essential", PACKAGES, tree,
+                   paths.BUILD / f"{self.release}-image.log", PINNED)
         kver, = (p.name for p in (tree / "usr/lib/modules").iterdir() if (p / "modules.builtin").exists())
         (folder / "kver").write_text(kver + "\n")
         self.configure(tree, folder)
@@ -303,7 +332,8 @@ class HostImage(Image):
         # L2 boots the same kernel; unpacked it skips a decompressor that is slow when emulated twice
         shutil.copy(folder / "vmlinux", tree / "boot" / "vmlinux-l2")
         proc.call(["chroot", tree, "depmod", kver], "depmod")
-        make_initrd(tree, kver, INITRD_MODULES, {"init": INITRD_INIT}, folder / "initrd")
+        modules = INITRD_MODULES + [m for m in INITRD_OPTIONAL if has_module(tree, kver, m)]
+        make_initrd(tree, kver, modules, {"init": INITRD_INIT}, folder / "initrd")
         proc.call(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-E", "root_owner=0:0",
                    "-m", "0", "-N", "200000", "-d", tree, folder / "root.ext4", "6G"], "mke2fs",
                   env=dict(os.environ, LC_ALL="C"))
@@ -361,6 +391,13 @@ def make_kernel(bzimage, dest):
     else:
         elf = b""
     Path(dest).write_bytes(elf if elf.startswith(b"\x7fELF") else data)
+
+
+def has_module(tree, kver, name):
+    """Is there a loadable module of that name (the order of files does not matter, nor - and _)?"""
+    dep = Path(tree) / "usr/lib/modules" / kver / "modules.dep"
+    files = {Path(line.partition(":")[0]).name.split(".")[0].replace("-", "_") for line in dep.read_text().splitlines()}
+    return name.replace("-", "_") in files
 
 
 def module_files(tree, kver, names):

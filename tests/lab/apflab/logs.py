@@ -10,7 +10,19 @@ KERNEL_TROUBLE = ("BUG:", "WARNING:", "Oops", "Call Trace", "hung task", "blocke
 
 def trouble(text):
     """Lines of a kernel's log that tell of trouble."""
-    return [line for line in text.splitlines() if any(word in line for word in KERNEL_TROUBLE)]
+    return [line for line in text.splitlines() if is_trouble(line)]
+
+
+def is_trouble(line):
+    return any(word in line for word in KERNEL_TROUBLE)
+
+
+def no_trouble(text):
+    """Fails with the lines around the first trouble in a kernel's log, for a reader who has nothing but that."""
+    lines = text.splitlines()
+    first = next((i for i, line in enumerate(lines) if is_trouble(line)), None)
+    if first is not None:
+        raise AssertionError("trouble in the kernel's log:\n" + "\n".join(lines[max(first - 6, 0):first + 24]))
 
 
 def apfd_errors(nl, expected=()):

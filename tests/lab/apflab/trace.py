@@ -14,10 +14,15 @@ APF = ("kvm/kvm_async_pf_not_present", "kvm/kvm_async_pf_ready", "kvm/kvm_async_
 class Trace:
     """Context manager; .events() after the end gives (seconds, thread, name, text)."""
 
-    def __init__(self, host, events=APF, kprobes=()):
+    def __init__(self, host, events=APF, kprobes=(), switches_of=None):
+        """@switches_of: also the context switches of threads with such a name (a glob)."""
         self.host = host
         self.kprobes = kprobes
         self.wanted = [*events, *(f"kprobes/{k.split()[0].split(':')[1]}" for k in kprobes)]
+        self.filter = ""
+        if switches_of:
+            self.wanted.append("sched/sched_switch")
+            self.filter = f"echo 'prev_comm ~ \"{switches_of}\"' >events/sched/sched_switch/filter;"
         self.text = None
 
     def __enter__(self):
@@ -25,6 +30,7 @@ class Trace:
             echo 0 >tracing_on; echo >set_event; echo >kprobe_events; echo mono >trace_clock
             echo 32768 >buffer_size_kb; echo >trace
             {''.join(f"echo '{k}' >>kprobe_events;" for k in self.kprobes)}
+            {self.filter}
             {''.join(f"echo 1 >events/{e}/enable;" for e in self.wanted)}
             echo 1 >tracing_on""")
         return self
@@ -32,7 +38,7 @@ class Trace:
     def __exit__(self, *_exc):
         self.text = self.host.run(f"""cd {ROOT}; echo 0 >tracing_on; cat trace
             grep -h overrun per_cpu/cpu*/stats | sed 's/^/# /'
-            echo >set_event; echo >kprobe_events; echo 1408 >buffer_size_kb; echo >trace""", timeout=300).stdout
+            echo >set_event; echo >kprobe_events; echo 0 >events/sched/sched_switch/filter; echo 1408 >buffer_size_kb; echo >trace""", timeout=300).stdout
 
     def events(self):
         lost = sum(int(n) for n in re.findall(r"^# overrun: (\d+)", self.text, re.M))
@@ -67,14 +73,19 @@ def async_latencies(events, begin, end):
     return found
 
 
-def call_lengths(events, entry, leave):
-    """Seconds from each @entry to the next @leave of the same thread."""
-    inside, found = {}, []
-    for sec, tid, name, _ in events:
+def waits(events, entry, leave):
+    """Seconds from each @entry to the next @leave of the same thread, if it slept in between."""
+    inside, slept, found = {}, set(), []
+    for sec, tid, name, rest in events:
         if name == entry:
             inside[tid] = sec
+            slept.discard(tid)
+        elif name == "sched_switch" and not re.search(r"prev_state=R", rest):
+            slept.add(tid)
         elif name == leave and tid in inside:
-            found.append(sec - inside.pop(tid))
+            since = inside.pop(tid)
+            if tid in slept:
+                found.append(sec - since)
     return found
 
 

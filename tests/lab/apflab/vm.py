@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 from .console import Shell, ShellClosed
 from .errors import LabError, Timeout, VMDied
-from .host import PATIENT
+from .host import PATIENT, chosen
 from .patience import patient
 
 KERNEL = "/boot/vmlinux-l2"
@@ -68,6 +68,8 @@ class VM:
         self.workload = workload
         self.persistent = persistent
         words = ["console=ttyS0", "quiet", "panic=-1", "mitigations=off", "audit=0", PATIENT]
+        if host.preempt:
+            words.append(f"preempt={host.preempt}")
         if workload:
             words.append(f'apf.run="{workload}"')
         if insmod:
@@ -164,6 +166,13 @@ class VM:
         self.detach()
         self._running = False
 
+    def suspend(self):
+        """Stops its vCPUs; its clock stops, too, or its watchdogs would see minutes without progress afterwards."""
+        self.host.run(f"virsh -q suspend {shlex.quote(self.name)}")
+
+    def resume(self):
+        self.host.run(f"virsh -q resume {shlex.quote(self.name)}")
+
     def detach(self):
         if self._shell is not None:
             self._shell.close()
@@ -199,6 +208,10 @@ class VM:
     def cgroup_read(self, name):
         """One file of its cgroup, e.g. memory.pressure."""
         return self.host.read(f"{self.cgroup()}/{name}")
+
+    def preemption(self):
+        """Its kernel's mode of preemption, as Host.preemption()."""
+        return chosen(self.run("cat /sys/kernel/debug/sched/preempt", check=True)[1])
 
     def swapped_kib(self):
         out = self.host.run(f"sed -n 's/^VmSwap:[^0-9]*\\([0-9]*\\).*/\\1/p' /proc/{self.pid}/status").stdout
@@ -281,13 +294,16 @@ class VM:
                 if time.monotonic() > deadline:
                     raise Timeout(f"{self.name}: init not up in {patient(timeout):.0f} s")
                 time.sleep(0.3)
+            # asked again in case the agent was not listening yet, less and less often: it answers each
+            wait = 3
             while True:
                 try:
-                    if self._shell.run("true", 3, self._check)[0] == 0:
+                    if self._shell.run("true", wait, self._check)[0] == 0:
                         break
                 except Timeout:
                     if time.monotonic() > deadline:
                         raise
+                    wait *= 2
         try:
             rc, out = self._shell.run(cmd, max(1, deadline - time.monotonic()), self._check)
         except ShellClosed:

@@ -33,7 +33,8 @@ fi
 load=$(sed -n 's/.*apf\.run="\([^"]*\)".*/\1/p' /proc/cmdline)
 echo "lab: init up"
 if [ -n "$load" ]; then
-	workload $load
+	# commands of the agent come first
+	sh -c 'renice -n 10 -p $$; exec workload "$@"' sh $load
 	echo "lab: workload ended with $?"
 fi
 # init must never end

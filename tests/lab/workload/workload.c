@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/param.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -44,7 +45,10 @@ static struct thread faulters[MAX_THREADS], workers[MAX_THREADS];
 static int n_faulters = 1, n_workers = 1;
 static size_t region_pages = 160 * 256;
 static uint64_t *region;
-static atomic_bool stop;
+static atomic_bool stop, paused;
+static pthread_mutex_t pause_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t pause_over = PTHREAD_COND_INITIALIZER;
+static unsigned int bursts;
 static volatile uint64_t sink;
 
 static uint64_t now_ns(void)
@@ -86,6 +90,24 @@ static uint64_t bucket_ns(unsigned int bucket)
 	return (1ull << log2) + ((uint64_t)(bucket & ((1u << SUB_BITS) - 1)) << (log2 - SUB_BITS));
 }
 
+static void set_paused(bool value)
+{
+	pthread_mutex_lock(&pause_lock);
+	atomic_store(&paused, value);
+	pthread_cond_broadcast(&pause_over);
+	pthread_mutex_unlock(&pause_lock);
+}
+
+static void wait_while_paused(void)
+{
+	if (!atomic_load_explicit(&paused, memory_order_relaxed))
+		return;
+	pthread_mutex_lock(&pause_lock);
+	while (atomic_load(&paused) && !atomic_load(&stop))
+		pthread_cond_wait(&pause_over, &pause_lock);
+	pthread_mutex_unlock(&pause_lock);
+}
+
 static void *fault(void *arg)
 {
 	struct thread *t = arg;
@@ -93,6 +115,7 @@ static void *fault(void *arg)
 	size_t page;
 
 	while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
+		wait_while_paused();
 		page = next_random(&state) % region_pages;
 		begin = now_ns();
 		/* a write: the page must be dirty again, or it would be dropped, not written */
@@ -111,6 +134,7 @@ static void *work(void *arg)
 	int i;
 
 	while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
+		wait_while_paused();
 		for (i = 0; i < WORK_ROUNDS; i++)
 			sum += next_random(&state);
 		sink = sum;
@@ -185,6 +209,8 @@ static void sample(uint64_t begin, const char *head, bool last)
 	       head, (now_ns() - begin) / 1000000, total(faulters, n_faulters),
 	       total(workers, n_workers),
 	       page_ready_interrupts());
+	if (bursts)
+		printf(",\"bursts\":%u", bursts);
 	if (last)
 		printf(",\"p50_us\":%.1f,\"p95_us\":%.1f", percentile_us(0.50), percentile_us(0.95));
 	printf("}\n");
@@ -230,12 +256,13 @@ static void pin(pthread_t thread, int i)
 	}
 }
 
-static void start(struct thread *threads, int n, void *(*body)(void *), uint64_t seed, bool pinned)
+static void start(struct thread *threads, int n, void *(*body)(void *), uint64_t seed,
+		  uint64_t apart, bool pinned)
 {
 	int i, r;
 
 	for (i = 0; i < n; i++) {
-		threads[i].seed = seed + i * 7919;
+		threads[i].seed = seed + i * apart;
 		r = pthread_create(&threads[i].id, NULL, body, &threads[i]);
 		if (r) {
 			fprintf(stderr, "workload: pthread_create: %s\n", strerror(r));
@@ -250,7 +277,9 @@ static void usage(FILE *out)
 {
 	fprintf(out, "usage: workload [-f FAULTING_THREADS] [-w WORKING_THREADS] [-m REGION_MIB]\n"
 		     "                [-t SECONDS, 0 = for ever] [-i INTERVAL_MS]\n"
-		     "                [-p, each CPU its share of the faulting threads]\n");
+		     "                [-b ON:OFF, seconds of load and of rest in turn]\n"
+		     "                [-p, each CPU its share of the faulting threads]\n"
+		     "                [-s, all faulting threads touch the same pages in the same order]\n");
 }
 
 static long number(const char *text, long min, long max)
@@ -267,15 +296,30 @@ static long number(const char *text, long min, long max)
 	return v;
 }
 
+/* "3:17" */
+static void parse_bursts(char *text, uint64_t *on_ns, uint64_t *off_ns)
+{
+	char *colon = strchr(text, ':');
+
+	if (!colon) {
+		fprintf(stderr, "workload: '%s' is not ON:OFF\n", text);
+		exit(2);
+	}
+	*colon = '\0';
+	*on_ns = number(text, 1, 86400) * 1000000000ull;
+	*off_ns = number(colon + 1, 1, 86400) * 1000000000ull;
+}
+
 int main(int argc, char *argv[])
 {
 	uint64_t begin, next, interval_ns = 1000000000ull, end_ns;
+	uint64_t on_ns = 0, off_ns = 0, turn_ns = UINT64_MAX;
 	struct sigaction sa = { .sa_handler = on_signal };
 	long seconds = 0;
-	bool pinned = false;
+	bool pinned = false, same = false;
 	int c, i;
 
-	while ((c = getopt(argc, argv, "f:w:m:t:i:ph")) != -1) {
+	while ((c = getopt(argc, argv, "f:w:m:t:i:b:psh")) != -1) {
 		switch (c) {
 		case 'f':
 			n_faulters = number(optarg, 0, MAX_THREADS);
@@ -292,8 +336,14 @@ int main(int argc, char *argv[])
 		case 'i':
 			interval_ns = number(optarg, 10, 3600000) * 1000000ull;
 			break;
+		case 'b':
+			parse_bursts(optarg, &on_ns, &off_ns);
+			break;
 		case 'p':
 			pinned = true;
+			break;
+		case 's':
+			same = true;
 			break;
 		case 'h':
 			usage(stdout);
@@ -318,21 +368,32 @@ int main(int argc, char *argv[])
 
 	begin = now_ns();
 	sample(begin, "\"start\":true,", false);
-	start(faulters, n_faulters, fault, 1, pinned);
-	start(workers, n_workers, work, 1000003, false);
+	start(faulters, n_faulters, fault, 1, same ? 0 : 7919, pinned);
+	start(workers, n_workers, work, 1000003, 7919, false);
 
+	if (on_ns)
+		turn_ns = begin + on_ns;
 	end_ns = seconds ? begin + seconds * 1000000000ull : UINT64_MAX;
-	for (next = begin + interval_ns; !atomic_load(&stop); next += interval_ns) {
-		uint64_t wake = next < end_ns ? next : end_ns;
+	next = begin + interval_ns;
+	while (!atomic_load(&stop)) {
+		uint64_t wake = MIN(MIN(next, end_ns), turn_ns);
 		struct timespec ts = { .tv_sec = wake / 1000000000, .tv_nsec = wake % 1000000000 };
 
 		if (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR)
 			continue;
+		if (wake == turn_ns) {
+			set_paused(!atomic_load(&paused));
+			bursts += atomic_load(&paused);
+			turn_ns += atomic_load(&paused) ? off_ns : on_ns;
+		}
 		if (wake == end_ns)
 			atomic_store(&stop, true);
-		else
+		if (wake == next) {
 			sample(begin, "", false);
+			next += interval_ns;
+		}
 	}
+	set_paused(false);
 	for (i = 0; i < n_faulters; i++)
 		pthread_join(faulters[i].id, NULL);
 	for (i = 0; i < n_workers; i++)

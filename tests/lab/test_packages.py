@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The Debian packages in a host that never had apf: install, upgrade, remove, purge, install again.
+
+The tests are one story: each begins where the one before it ended. A guest runs and swaps all the
+time, and must not notice.
+"""
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from apflab import VM
+from apflab.logs import no_trouble
+from apflab.netlink import OFF, ON, Netlink
+from apflab.packages import PREVIOUS, VERSION, Packages, debs
+from apflab.paths import REPO
+
+HOST = ("apfd", "apfctl", "apf-exporter", "apf-host-dkms")
+LOAD = "-f 4 -w 1 -m 220 -t 0"
+DEBS = "/var/lib/lab/debs"
+# DKMS compiles apf_host twice: a trial, and the module. The emulator takes minutes.
+DKMS_SEC = 900
+# Folders that packages write to. Not /var/log, /var/cache and /run, where nothing has to be tidy.
+WRITTEN = "/etc /usr /var/lib /boot"
+# What changes without leaving anything behind: dpkg's own records, and what others rebuilt.
+NOT_OURS = re.compile(r"/var/lib/(dpkg|apt|systemd/(timers|random-seed|catalog)|libvirt|polkit-1|private)(/|$)"
+                      r"|/etc/(ld\.so\.cache|machine-id|passwd-|group-|shadow-|gshadow-|\.pwd\.lock|subuid-|subgid-)"
+                      r"|/usr/lib/modules/[^/]+/modules\.|\.pyc$|__pycache__"
+                      # the key with which DKMS signs the modules of all packages
+                      r"|/var/lib/dkms/mok\.(key|pub)$"
+                      # an empty folder that any package with a module of DKMS would have made
+                      r"|/usr/lib/modules/[^/]+/updates(/dkms)?$")
+
+
+@pytest.fixture(scope="module")
+def packages(release):
+    out = subprocess.run(["make", "--no-print-directory", "-C", REPO, "dashboard"], stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1200)
+    assert out.returncode == 0, out.stdout
+    return Packages(release)
+
+
+@pytest.fixture(scope="module")
+def clean(make_host, packages):
+    """A host with DKMS, and nothing of apf: what the lab itself installs is for guests."""
+    h = make_host(name="packages", memory_mib=2560)
+    h.install(parts=("guest",))
+    h.swap_on()
+    # the lab's copy for guests apart, no file of the tree may be here
+    assert h.run("command -v apfd apfctl; modinfo apf_host", check=False).stdout == ""
+    h.put(packages.needs("dkms"), f"{DEBS}/needs")
+    h.run(f"dpkg -i {DEBS}/needs/*.deb", timeout=600)
+    return h
+
+
+@pytest.fixture(scope="module")
+def before(clean):
+    return files(clean)
+
+
+@pytest.fixture(scope="module")
+def guest(clean, before):
+    with VM(clean, "web-1", vcpus=2, workload=LOAD) as vm:
+        vm.wait_ready()
+        yield vm
+
+
+@pytest.fixture(scope="module")
+def nl(clean):
+    """Talks to the module if it is loaded, and never loads it."""
+    return Netlink(clean)
+
+
+def files(host):
+    return set(host.run(f"find {WRITTEN} -xdev", timeout=300).stdout.splitlines())
+
+
+def left(host, before):
+    return sorted(f for f in files(host) - before if not NOT_OURS.search(f))
+
+
+def install(host, folder, names=HOST):
+    """dpkg -i; its output."""
+    host.run(f"rm -rf {DEBS}/apf; mkdir -p {DEBS}/apf")
+    for deb in debs(folder, *names):
+        host.put(deb, f"{DEBS}/apf/{deb.name}")
+    r = host.run(f"DEBIAN_FRONTEND=noninteractive dpkg -i {DEBS}/apf/*.deb 2>&1", timeout=DKMS_SEC)
+    whole(host)
+    return r.stdout
+
+
+def whole(host):
+    assert host.run("dpkg --audit").stdout == ""
+
+
+def dkms(host, module="apf-host"):
+    """Versions of @module that DKMS has installed for the running kernel."""
+    out = host.run(f"dkms status -m {module} -k {host.kernel}", timeout=120).stdout
+    return re.findall(rf"^{module}[/, ]+([\w.]+),.*installed", out, re.M)
+
+
+def module_version(host):
+    return host.read("/sys/module/apf_host/version").strip()
+
+
+def gates(nl):
+    return {v["STATE"] for vm in nl.dump("VM_GET") for v in nl.vcpus(vm["VM_ID"])}
+
+
+def at_work(host, nl, guest, version):
+    """Everything is of @version, or says so: built, loaded, running, and watching the guest."""
+    assert dkms(host) == [version]
+    assert host.run("modinfo -F filename apf_host").stdout.strip().split("/")[-2:-1] == ["dkms"]
+    assert nl.loaded()
+    assert host.run("systemctl is-enabled apfd apf-exporter.socket").stdout.split() == ["enabled", "enabled"]
+    assert host.run("systemctl is-active apfd apf-exporter.socket").stdout.split() == ["active", "active"]
+    assert host.run("apfctl --version").stdout == f"apfctl {version}\n"
+    pid = host.run("systemctl show -P MainPID apfd").stdout.strip()
+    assert host.run(f"readlink /proc/{pid}/exe").stdout.strip() == "/usr/sbin/apfd", "the old program still runs"
+    host.wait_for(lambda: vm_pids(host) == [guest.pid], 60, "apfd to watch the guest")
+    doctor = host.run("apfctl --json doctor", check=False, timeout=120)
+    assert doctor.rc in (0, 1) and not doctor.stderr, doctor
+    checks = json.loads(doctor.stdout)
+    text = json.dumps(checks)
+    assert f"apfd {version} runs" in text, text
+    metrics = host.run("python3 -c \"import urllib.request as u; "
+                       "print(u.urlopen('http://127.0.0.1:9713/metrics', timeout=60).read().decode())\"").stdout
+    assert re.search(r"^apf_up 1$", metrics, re.M) and re.search(r"^apf_vms 1$", metrics, re.M)
+    assert f'version="{version}"' in metrics
+
+
+def vm_pids(host):
+    r = host.run("apfctl --json list", check=False)
+    return [row["pid"] for row in json.loads(r.stdout) if row["watched"]] if r.rc == 0 else []
+
+
+def unnoticed(guest, work_before):
+    """The guest runs and works on."""
+    assert guest.alive()
+    guest.host.wait_for(lambda: guest.sample()["touches"] > work_before, 60, "the guest to go on")
+
+
+def test_install_the_previous_version(clean, packages, before, guest, nl):
+    touches = guest.sample()["touches"]
+    install(clean, packages.build(PREVIOUS))
+    at_work(clean, nl, guest, PREVIOUS)
+    assert module_version(clean) == PREVIOUS
+    assert gates(nl) == {ON}
+    unnoticed(guest, touches)
+
+
+def test_upgrade(clean, packages, guest, nl):
+    """apfd is new at once; the module changes when the administrator says so. A mode that was set stays."""
+    clean.write("/etc/apfd/apfd.conf.d/site.conf", "[Policy]\nCoolDownSec=31\n")
+    clean.run("apfctl disable web-1")
+    touches = guest.sample()["touches"]
+    said = install(clean, packages.build())
+    at_work(clean, nl, guest, VERSION)
+    assert gates(nl) == {OFF}
+    assert module_version(clean) == PREVIOUS
+    assert f"apf_host {PREVIOUS} stays loaded; for {VERSION}, at any time: modprobe -r apf_host && modprobe apf_host" in said
+    clean.run("modprobe -r apf_host && modprobe apf_host", timeout=120)
+    assert module_version(clean) == VERSION
+    clean.wait_for(lambda: gates(nl) == {OFF}, 60, "apfd to set the mode again")
+    assert clean.read("/etc/apfd/apfd.conf.d/site.conf") == "[Policy]\nCoolDownSec=31\n"
+    unnoticed(guest, touches)
+
+
+def test_the_guests_package_is_harmless_on_a_host(clean, packages, nl):
+    """Built and installed; where it cannot be loaded, neither dpkg nor the boot has an error."""
+    install(clean, packages.build(), ("apf-guest-dkms",))
+    assert dkms(clean, "apf-guest") == [VERSION]
+    clean.run("systemctl daemon-reload")
+    wants = clean.run("systemctl show -P Wants multi-user.target").stdout.split()
+    assert "modprobe@apf_guest.service" in wants
+    clean.run("systemctl start modprobe@apf_guest.service", timeout=120)
+    clean.run("dpkg -P apf-guest-dkms", timeout=300)
+    assert dkms(clean, "apf-guest") == []
+    whole(clean)
+
+
+def test_remove(clean, guest, nl):
+    """The gate that was closed is given back, the module is gone, the configuration stays."""
+    assert gates(nl) == {OFF}
+    touches = guest.sample()["touches"]
+    clean.run("dpkg -r " + " ".join(HOST), timeout=300)
+    whole(clean)
+    assert not nl.loaded(), "the module, and with it the closed gates, are still there"
+    assert nl.hooks() == [] and nl.probes() == []
+    assert dkms(clean) == []
+    assert clean.run("modinfo apf_host", check=False).rc != 0
+    assert clean.run("systemctl is-active apfd apf-exporter.socket", check=False).stdout.split() == ["inactive"] * 2
+    assert clean.run("pgrep -x 'apfd|apf-exporter'", check=False).stdout == ""
+    assert clean.run("test -e /etc/apfd/apfd.conf -a -e /etc/apfd/apfd.conf.d/site.conf", check=False).rc == 0
+    unnoticed(guest, touches)
+
+
+def test_purge(clean, before, guest):
+    """Nothing is left but the administrator's own file, and the system user, as Debian's policy wants it."""
+    clean.run("dpkg -P " + " ".join(HOST), timeout=300)
+    whole(clean)
+    assert left(clean, before) == ["/etc/apfd", "/etc/apfd/apfd.conf.d", "/etc/apfd/apfd.conf.d/site.conf"]
+    clean.run("rm -r /etc/apfd")
+    assert clean.run("ls /var/log/apf-* /run/apf-*", check=False).stdout == ""
+    assert clean.run("systemctl list-unit-files 'apf*' --no-legend", check=False).stdout == ""
+    failed = clean.run("systemctl --failed --no-legend --plain").stdout
+    assert not re.findall(r"^\S*(?:apf|modprobe|modules-load)\S*", failed, re.M), failed
+
+
+def test_install_again(clean, packages, guest, nl):
+    touches = guest.sample()["touches"]
+    install(clean, packages.build())
+    at_work(clean, nl, guest, VERSION)
+    assert module_version(clean) == VERSION
+    # the mode that was set is stored in the domain
+    clean.wait_for(lambda: gates(nl) == {OFF}, 60, "apfd to read the mode of the domain")
+    clean.run("apfctl set web-1 default")
+    clean.wait_for(lambda: gates(nl) == {ON}, 60, "the gates at rest")
+    unnoticed(guest, touches)
+
+
+def test_purge_at_once(clean, before, guest, nl):
+    """Without removing first, and only the daemon at first: it takes the closed gates with it."""
+    clean.run("apfctl disable web-1")
+    assert gates(nl) == {OFF}
+    clean.run("dpkg -P apfd", timeout=300)
+    assert not nl.loaded()
+    clean.run("dpkg -P apfctl apf-exporter apf-host-dkms", timeout=300)
+    whole(clean)
+    assert left(clean, before) == []
+
+
+def test_no_kernel_complained(clean, guest):
+    no_trouble(clean.dmesg())
