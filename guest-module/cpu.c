@@ -20,9 +20,6 @@
 #include "compat.h"
 #include "guest.h"
 
-DEFINE_PER_CPU(struct apf_vcpu, apf_vcpu);
-struct apf_table apf_table;
-
 static struct apf_cpu **apf_cpus;
 
 /*
@@ -101,7 +98,7 @@ void apf_cpu_up(bool switching, bool reporting)
 		v->core.stop &= ~(u32)APF_STOP_SWITCH;
 	apf_table_start(&apf_table, cpu, APF_STOP_DOWN, jiffies);
 	if (reporting)
-		apf_report_attach(val);
+		apf_report_attach();
 }
 
 /* This CPU goes offline, is suspended or reboots. Interrupts off. */
@@ -125,7 +122,7 @@ static long apf_cpu_check(void *unused)
 		return -ENODEV;
 	}
 	v->area = apf_slot_area(val);
-	return apf_report_check(val);
+	return apf_report_check();
 }
 
 /*
@@ -146,7 +143,7 @@ int apf_cpu_each(long (*fn)(void *arg), void *arg)
 }
 
 /* Allocates memory and checks every CPU; changes nothing in the system. */
-int apf_cpu_init(void)
+int apf_cpu_init(unsigned int rescue_ms, unsigned int age_ms)
 {
 	unsigned int cpu;
 	int ret;
@@ -161,7 +158,7 @@ int apf_cpu_init(void)
 		apf_cpus[cpu] = &v->core;
 	}
 	apf_table_init(&apf_table, &apf_cpu_ops, apf_cpus, nr_cpu_ids,
-		       msecs_to_jiffies(apf_rescue_ms), msecs_to_jiffies(apf_age_ms));
+		       msecs_to_jiffies(rescue_ms), msecs_to_jiffies(age_ms));
 
 	cpus_read_lock();
 	ret = apf_cpu_each(apf_cpu_check, NULL);

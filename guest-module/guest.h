@@ -52,17 +52,12 @@ struct apf_vcpu {
 	u32 stuck;
 };
 
+/* vcpu.c */
 DECLARE_PER_CPU(struct apf_vcpu, apf_vcpu);
 extern struct apf_table apf_table;
 
-/* main.c: parameters */
-extern unsigned int apf_rescue_ms;
-extern unsigned int apf_age_ms;
-void apf_guest_give_up(void);
-bool apf_guest_active(void);
-
 /* cpu.c: the CPUs and their MSR, online and offline */
-int apf_cpu_init(void);
+int apf_cpu_init(unsigned int rescue_ms, unsigned int age_ms);
 void apf_cpu_uninit(void);
 void apf_cpu_up(bool switching, bool reporting);
 void apf_cpu_down(void);
@@ -78,7 +73,7 @@ void apf_switch_stop(void);
 void apf_switch_end(void);
 
 /* sleep.c: sleeping and waking tasks, and the timer */
-int apf_sleep_init(void);
+int apf_sleep_init(void (*useless)(void));
 void apf_sleep_close(void);
 void apf_sleep_uninit(void);
 void apf_sleep_arm(void);
@@ -102,14 +97,14 @@ bool apf_slot_free(u32 token, bool deliver);
 void apf_guest_interrupt(struct pt_regs *regs);
 
 /* report.c: the block that the host reads */
-int apf_report_check(u64 msr);
-void apf_report_attach(u64 msr);
+int apf_report_check(void);
+void apf_report_attach(void);
 void apf_report_detach(void);
 void apf_report_update(void);
 void apf_report_update_usual(void);
 
 /* sysfs.c: the same figures, for readers in the guest */
-int apf_sysfs_init(void);
+int apf_sysfs_init(const bool *active);
 void apf_sysfs_uninit(void);
 
 #endif

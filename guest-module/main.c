@@ -23,8 +23,8 @@
 /* A longer limit would be useless; jiffies_to_msecs() is exact for much longer times. */
 enum { APF_MS_MAX = 24 * 60 * 60 * 1000 };
 
-unsigned int apf_rescue_ms = 10000;
-unsigned int apf_age_ms = 10000;
+static unsigned int apf_rescue_ms = 10000;
+static unsigned int apf_age_ms = 10000;
 /* The table exists, so changes of parameters must be applied to it. Under the parameter lock. */
 static bool apf_table_ready;
 /* Our table is in use; false again after apf_guest_give_up(). */
@@ -134,13 +134,8 @@ static void apf_give_up_work(struct work_struct *work)
 
 static DECLARE_WORK(apf_give_up, apf_give_up_work);
 
-bool apf_guest_active(void)
-{
-	return READ_ONCE(apf_active);
-}
-
 /* Any context. */
-void apf_guest_give_up(void)
+static void apf_guest_give_up(void)
 {
 	schedule_work(&apf_give_up);
 }
@@ -152,10 +147,10 @@ static int __init apf_guest_init(void)
 	ret = apf_check_platform();
 	if (ret)
 		return ret;
-	ret = apf_sleep_init();
+	ret = apf_sleep_init(apf_guest_give_up);
 	if (ret)
 		return ret;
-	ret = apf_cpu_init();
+	ret = apf_cpu_init(apf_rescue_ms, apf_age_ms);
 	if (ret)
 		goto err_cpu;
 	kernel_param_lock(THIS_MODULE);
@@ -163,7 +158,7 @@ static int __init apf_guest_init(void)
 	apf_ms_apply();
 	kernel_param_unlock(THIS_MODULE);
 	apf_slot_init();
-	ret = apf_sysfs_init();
+	ret = apf_sysfs_init(&apf_active);
 	if (ret)
 		goto err_sysfs;
 	ret = apf_switch_takeover();

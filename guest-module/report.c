@@ -25,18 +25,18 @@
 static_assert(offsetof(struct kvm_vcpu_pv_apf_data, pad) == APF_GUEST_REPORT_OFFSET);
 static_assert(sizeof_field(struct kvm_vcpu_pv_apf_data, pad) == APF_GUEST_REPORT_SIZE);
 
-/* Finds the block from the value of the MSR; NULL if the address is not ordinary memory. */
-static struct apf_guest_report *apf_report_at(u64 msr)
+/* The block of this CPU; NULL if the address of the area is not ordinary memory. */
+static struct apf_guest_report *apf_report_here(void)
 {
-	struct kvm_vcpu_pv_apf_data *area = apf_slot_area(msr);
+	struct kvm_vcpu_pv_apf_data *area = this_cpu_read(apf_vcpu.area);
 
 	return area ? (struct apf_guest_report *)area->pad : NULL;
 }
 
 /* Called before the load changes anything. On the CPU itself. */
-int apf_report_check(u64 msr)
+int apf_report_check(void)
 {
-	struct apf_guest_report *r = apf_report_at(msr);
+	struct apf_guest_report *r = apf_report_here();
 
 	if (!r) {
 		pr_err("CPU %d: the APF data area is not in memory, not loading\n",
@@ -52,15 +52,14 @@ int apf_report_check(u64 msr)
 }
 
 /* This and all functions below: on the CPU itself, interrupts off. */
-void apf_report_attach(u64 msr)
+void apf_report_attach(void)
 {
 	struct apf_vcpu *v = this_cpu_ptr(&apf_vcpu);
 	struct apf_guest_report *r;
 
-	/* @msr may lack the enable bit: a CPU may come online with its emergency node in use. */
 	if (v->report)
 		return;
-	r = apf_report_at(msr);
+	r = apf_report_here();
 	/* Possible on a CPU that was offline during the load; then it has no report. */
 	if (!r || memchr_inv(r, 0, sizeof(*r)))
 		return;

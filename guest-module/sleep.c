@@ -34,6 +34,8 @@ static bool apf_sleep_closed;
 /* Time of the first wake without a fault, if no fault has arrived before; else 0. */
 static unsigned long apf_sleep_unmatched;
 static bool apf_sleep_proven;
+/* Called if only page-ready events arrive here. Any context. */
+static void (*apf_sleep_useless)(void);
 
 /*
  * ops->alloc, with interrupts off, usually in a hard interrupt. There PREEMPT_RT does not allow
@@ -199,7 +201,7 @@ static void apf_sleep_prove(void)
 	/* A wake can arrive before its fault, but much less than a second before. */
 	if (time_after_eq(jiffies, unmatched + HZ)) {
 		WRITE_ONCE(apf_sleep_proven, true);
-		apf_guest_give_up();
+		apf_sleep_useless();
 	}
 }
 
@@ -228,12 +230,13 @@ static void apf_sleep_timer_fn(struct timer_list *unused)
 	}
 }
 
-int apf_sleep_init(void)
+int apf_sleep_init(void (*useless)(void))
 {
 	apf_sleep_cache = kmem_cache_create("apf_guest_early", sizeof(struct apf_entry), 0,
 					    SLAB_HWCACHE_ALIGN, NULL);
 	if (!apf_sleep_cache)
 		return -ENOMEM;
+	apf_sleep_useless = useless;
 	timer_setup(&apf_sleep_timer, apf_sleep_timer_fn, 0);
 	return 0;
 }

@@ -214,13 +214,11 @@ static long apf_stop_here(void *unused)
 static long apf_start_here(void *report)
 {
 	unsigned long flags;
-	u64 val;
 
 	local_irq_save(flags);
 	apf_table_start(&apf_table, smp_processor_id(), APF_STOP_SWITCH, jiffies);
-	apf_rdmsr(MSR_KVM_ASYNC_PF_EN, val);
 	if (report)
-		apf_report_attach(val);
+		apf_report_attach();
 	local_irq_restore(flags);
 	return 0;
 }

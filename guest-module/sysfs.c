@@ -26,6 +26,7 @@ struct apf_stats_attr {
 	size_t offset;
 };
 
+static const bool *apf_stats_active;
 static struct apf_stats *apf_stats_total;
 static struct apf_stats **apf_stats_cpu;
 
@@ -111,7 +112,7 @@ static ssize_t apf_stats_show(struct kobject *kobj, struct attribute *attr, char
 	if (a == &attr_in_table)
 		return sysfs_emit(buf, "%u\n", apf_table_sleepers(&apf_table));
 	if (a == &attr_active)
-		return sysfs_emit(buf, "%d\n", apf_guest_active());
+		return sysfs_emit(buf, "%d\n", READ_ONCE(*apf_stats_active));
 	if (a == &attr_stuck)
 		return sysfs_emit(buf, "%u\n", apf_stuck_of(s));
 	if (a == &attr_msr) {
@@ -169,11 +170,12 @@ static struct apf_stats *apf_stats_add(struct kobject *parent, int cpu,
 	return s;
 }
 
-int apf_sysfs_init(void)
+int apf_sysfs_init(const bool *active)
 {
 	struct apf_stats *s;
 	unsigned int cpu;
 
+	apf_stats_active = active;
 	apf_stats_cpu = kcalloc(nr_cpu_ids, sizeof(struct apf_stats *), GFP_KERNEL);
 	if (!apf_stats_cpu)
 		return -ENOMEM;
