@@ -8,11 +8,6 @@
 /* Before 5.13 (commit 2f15d027c05f), a guest with a disabled APIC loses wake-ups. */
 #define KERNEL_SAFE HOST_KERNEL(5, 13)
 
-/* Whether a random access to swap waits for its read on this kernel. */
-enum waits { WAITS_NO, WAITS_YES, WAITS_UNKNOWN };
-
-enum waits doctor_kernel_waits(const struct doctor_host *h, const struct host_kernel *k);
-
 /* doctor_host_module: apf_host: whether it is loaded, its hooks and its parameters. */
 void doctor_host_module(const struct doctor_host *h, const struct host_kernel *k,
 			struct diagnosis *d);

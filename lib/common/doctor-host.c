@@ -8,23 +8,6 @@
 #include "host-file.h"
 #include "util.h"
 
-/* Linux 4.14 to 6.5 waits for the read of a random access; commit b243dcbf2f13 changed this. */
-#define KERNEL_WAITS   HOST_KERNEL(4, 14)
-#define KERNEL_NO_WAIT HOST_KERNEL(6, 6)
-
-enum waits doctor_kernel_waits(const struct doctor_host *h, const struct host_kernel *k)
-{
-	if (!k->hybrid[0])
-		return !k->number						 ? WAITS_UNKNOWN
-		       : k->number >= KERNEL_WAITS && k->number < KERNEL_NO_WAIT ? WAITS_YES
-										 : WAITS_NO;
-	/*
-	 * Newer kernels have renamed swap_readpage() and do not wait. A hybrid kernel that still
-	 * has swap_readpage() may wait or not.
-	 */
-	return host_kernel_has_symbol(&h->roots, "swap_readpage") == 0 ? WAITS_NO : WAITS_UNKNOWN;
-}
-
 /* ---- KVM ---- */
 
 /* The list of built-in modules spells names with '-'. */
@@ -142,7 +125,7 @@ static void check_kernel(const struct doctor_host *h, const struct host_kernel *
 			 "(" HOST_KERNEL_TESTED ")",
 			 k->release);
 		diag_remedy(d, "see module and hooks for what works; else %s", boot);
-	} else if (doctor_kernel_waits(h, k) == WAITS_YES) {
+	} else if (host_kernel_waits(&h->roots, k) == 1) {
 		diag_add(d, CHECK_KERNEL, DIAG_OK,
 			 "Linux %s waits for the read of a random access to swap; no-wait swap-in "
 			 "of apf_host prevents this",

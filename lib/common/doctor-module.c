@@ -257,15 +257,15 @@ static void check_hooks(const struct doctor_host *h, struct diagnosis *d)
 static void check_nowait(const struct doctor_host *h, const struct host_kernel *k,
 			 struct diagnosis *d)
 {
-	enum waits waits = doctor_kernel_waits(h, k);
+	int waits = host_kernel_waits(&h->roots, k);
 	char parameter[HOST_LINE_MAX] = "";
 	int state = h->nowait;
 
 	if (!module_is_loaded(h)) {
-		if (waits == WAITS_YES)
+		if (waits == 1)
 			diag_add(d, CHECK_NOWAIT, DIAG_FAIL,
 				 "this kernel needs it, and apf_host is not loaded");
-		else if (waits == WAITS_NO)
+		else if (waits == 0)
 			diag_add(d, CHECK_NOWAIT, DIAG_OK, "this kernel does not need it");
 		else
 			diag_add(d, CHECK_NOWAIT, DIAG_UNKNOWN,
@@ -275,10 +275,10 @@ static void check_nowait(const struct doctor_host *h, const struct host_kernel *
 		return;
 	}
 	/* The module was not queried: assume that the setting of its parameter has worked. */
-	if (state < 0 && waits != WAITS_UNKNOWN) {
+	if (state < 0 && waits >= 0) {
 		(void)host_line(parameter, h->roots.sys,
 				"module/apf_host/parameters/nowait_swapin");
-		state = waits == WAITS_NO	? APF_NOWAIT_NOT_NEEDED
+		state = waits == 0		? APF_NOWAIT_NOT_NEEDED
 			: streq(parameter, "0") ? (int)APF_NOWAIT_OFF
 			: parameter[0]		? (int)APF_NOWAIT_ACTIVE
 						: -1;

@@ -164,7 +164,7 @@ static void check_read_ahead(const struct doctor_host *h, const struct host_kern
 		diag_add(d, CHECK_READ_AHEAD, DIAG_UNKNOWN, "vm.page-cluster cannot be read");
 		return;
 	}
-	if (order == 0 && doctor_kernel_waits(h, k) == WAITS_YES &&
+	if (order == 0 && host_kernel_waits(&h->roots, k) == 1 &&
 	    h->nowait != APF_NOWAIT_ACTIVE) {
 		diag_add(d, CHECK_READ_AHEAD, DIAG_WARN,
 			 "vm.page-cluster is 0: without no-wait swap-in this kernel then waits for "

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Whether the running kernel has a fix, by the stable release that it is made from. */
+/* How the running kernel behaves, by the version that it is made from. */
 #include "host-file.h"
 #include "host-kernel.h"
 #include "util.h"
@@ -14,7 +14,9 @@ static const struct {
 	{ HOST_KERNEL(6, 18), 3 },
 };
 
-#define KEEPS_QUEUE HOST_KERNEL(6, 19)
+#define KEEPS_QUEUE   HOST_KERNEL(6, 19)
+#define WAITS_FIRST   HOST_KERNEL(4, 14)
+#define WAITS_NO_MORE HOST_KERNEL(6, 6)
 
 /* Reads the sublevel of a version "6.1.153" with the number of @k. */
 static bool parse_sublevel(const char *version, const struct host_kernel *k, unsigned int *ret)
@@ -50,6 +52,18 @@ static bool read_sublevel(const struct host_roots *roots, const struct host_kern
 	if (strstr(k->release, "-generic") || strstr(k->release, "-pve"))
 		return false;
 	return parse_sublevel(k->release, k, ret);
+}
+
+int host_kernel_waits(const struct host_roots *roots, const struct host_kernel *k)
+{
+	if (!k->hybrid[0])
+		return !k->number ? -1
+				  : k->number >= WAITS_FIRST && k->number < WAITS_NO_MORE;
+	/*
+	 * Newer kernels have renamed swap_readpage() and do not wait. A hybrid kernel that still
+	 * has swap_readpage() may wait or not.
+	 */
+	return host_kernel_has_symbol(roots, "swap_readpage") == 0 ? 0 : -1;
 }
 
 int host_kernel_keeps_queue(const struct host_roots *roots, const struct host_kernel *k)

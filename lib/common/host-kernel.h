@@ -75,6 +75,12 @@ int host_kernel_config(const struct host_roots *roots, const struct host_kernel 
 		       const char *name);
 
 /*
+ * host_kernel_waits: a random access to swap waits for its read (Linux 4.14 to 6.5; commit
+ * b243dcbf2f13 changed this): 1, 0; -1: not known.
+ */
+int host_kernel_waits(const struct host_roots *roots, const struct host_kernel *k);
+
+/*
  * host_kernel_keeps_queue: an SMI leaves KVM's queue of outstanding page faults as it is (commit
  * ab4e41eb9fab). 1; 0: it clears the queue, and "page ready" never comes; -1: the version of the
  * kernel does not tell.
