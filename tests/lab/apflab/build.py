@@ -231,7 +231,7 @@ class Build:
         if self.image.kver != host.kernel:
             raise LabError(f"{host.name} runs {host.kernel}, the modules are for {self.image.kver}")
         if "guest" in parts:
-            host.put(self.initrd, "/var/lib/lab/l2-initrd")
+            host.put(self.initrd, host.l2_initrd)
         kos = [self.modules / f"{name}.ko" for folder, name in MODULES.items()
                if folder in parts and (paths.REPO / folder).exists()]
         with step(f"installing into {host.name}"):

@@ -85,6 +85,10 @@ UNUSED = "systemd.ssh_auto=no lsm=landlock,yama,apparmor"
 class Host:
     """One L1. Use as a context manager, or call boot() and close()."""
 
+    # what its guests boot; the first is in the image, the second comes with install()
+    l2_kernel = "/boot/vmlinux-l2"
+    l2_initrd = "/var/lib/lab/l2-initrd"
+
     def __init__(self, release="bookworm", smp=1, memory_mib=4096, name=None, preempt=None, icount=False):
         self.release = release
         self.smp = smp

@@ -12,9 +12,6 @@ from .errors import LabError, Timeout, VMDied
 from .host import PATIENT, chosen
 from .patience import patient
 
-KERNEL = "/boot/vmlinux-l2"
-INITRD = "/var/lib/lab/l2-initrd"
-
 DOMAIN = """<domain type='kvm'>
   <name>{name}</name>
   <uuid>{uuid}</uuid>
@@ -81,8 +78,8 @@ class VM:
         memtune = f"<memtune><hard_limit unit='MiB'>{limit_mib}</hard_limit></memtune>" if limit_mib else ""
         self.xml = DOMAIN.format(
             name=escape(name), uuid=self.uuid, memory_mib=memory_mib, memtune=memtune, vcpus=vcpus, vcpus_now=vcpus_now or vcpus,
-            metadata=f"<metadata>{metadata}</metadata>" if metadata else "", machine=machine, kernel=KERNEL,
-            initrd=INITRD, cmdline=escape(" ".join(words)), cpu=cpu_xml(cpu))
+            metadata=f"<metadata>{metadata}</metadata>" if metadata else "", machine=machine, kernel=host.l2_kernel,
+            initrd=host.l2_initrd, cmdline=escape(" ".join(words)), cpu=cpu_xml(cpu))
         self._pid = None
         self._shell = None
         self._text = b""
@@ -125,7 +122,7 @@ class VM:
             [ -e %s ] || { echo 'no L2 initramfs in this host: call host.install() first' >&2; exit 1; }
             q=/usr/bin/qemu-system-x86_64
             cat $q $(ldd $q | sed -n 's/.*=> \\([^ ]*\\).*/\\1/p') %s %s >/dev/null; touch /run/lab/warm"""
-                      % (INITRD, KERNEL, INITRD))
+                      % (self.host.l2_initrd, self.host.l2_kernel, self.host.l2_initrd))
 
     def wait_ready(self, timeout=180):
         """Until the workload has filled its memory and runs, or (without one) the shell answers."""
