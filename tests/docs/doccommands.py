@@ -17,6 +17,8 @@ SECTIONS = [
     ("docs/operators.md", "Uninstalling"),
     ("README.md", "From the sources"),
     ("docs/cockpit.md", "The Cockpit page"),
+    ("docs/performance.md", "How to repeat it"),
+    ("docs/performance.md", "On real hardware"),
 ]
 # What a command needs that a chroot does not have: (pattern, what). A command that no pattern matches is run.
 NEEDS = [
@@ -27,6 +29,8 @@ NEEDS = [
     (r"apfctl (top|monitor)\b", "a terminal and VMs; see tests/lab/test_top.py"),
     (r"apfctl \S+ web-1\b", "a VM; see tests/lab/test_doctor.py"),
     (r"curl http://127\.0\.0\.1:9713/", "the socket of systemd; see tests/lab/test_prometheus.py"),
+    (r"make (bench|demo)\b", "a lab, and up to hours; see tests/docs/test_performance.py"),
+    (r"tests/bench/bm --here", "a KVM host with swap; see tests/lab/test_bench.py"),
     (r"make deb$|make dashboard\b|apt-get install .*(cockpit|nodejs)", "npm; see tests/dashboard"),
 ]
 
