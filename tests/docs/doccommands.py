@@ -24,10 +24,10 @@ SECTIONS = [
 NEEDS = [
     (r"systemctl ", "systemd as the first process; see tests/lab/test_packages.py"),
     (r"(modprobe|depmod)\b", "the running kernel; see tests/lab/test_packages.py"),
-    (r"apfctl (enable|disable|auto|set) ", "a KVM host with the module; see tests/lab/test_apfd.py"),
+    (r"apfctl (enable|disable|auto|off|set) ", "a KVM host with the module; see tests/lab/test_apfd.py"),
     (r"apfctl -H ", "another host; see tests/cli/test_remote.py"),
     (r"apfctl (top|monitor)\b", "a terminal and VMs; see tests/lab/test_top.py"),
-    (r"apfctl \S+ web-1\b", "a VM; see tests/lab/test_doctor.py"),
+    (r"apfctl \S+ (web-1|101)\b", "a VM; see tests/lab/test_doctor.py"),
     (r"curl http://127\.0\.0\.1:9713/", "the socket of systemd; see tests/lab/test_prometheus.py"),
     (r"make (bench|demo)\b", "a lab, and up to hours; see tests/docs/test_performance.py"),
     (r"tests/bench/bm --here", "a KVM host with swap; see tests/lab/test_bench.py"),
