@@ -242,6 +242,7 @@ static void on_vm(const struct genl_vm *listed, void *userdata)
 		struct genl_vm newer = *listed;
 
 		newer.state = vm->gate;
+		newer.leased = vm->leased;
 		changed = vm_update_sums(vm, &newer);
 	} else {
 		changed = vm_update_sums(vm, listed);

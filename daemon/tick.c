@@ -237,8 +237,11 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata)
 		tick_go_on(m);
 		return 0;
 	}
-	/* Before the reading, which may take its time. */
-	r = apfd_genl_renew(m->context.genl);
+	/*
+	 * Before the reading, which may take its time. A dry run keeps no gate closed: what an
+	 * earlier apfd closed is given back.
+	 */
+	r = m->context.dry_run ? 0 : apfd_genl_renew(m->context.genl);
 	if (r < 0)
 		log_errno(LOG_DEBUG, r, "Cannot renew the leases of gates, ignoring");
 	module_read(m);

@@ -151,6 +151,7 @@ static int put_vm(struct sk_buff *skb, u32 portid, u32 seq, int flags, struct ap
 	    nla_put_u32(skb, APF_A_STATE, vm->state) ||
 	    nla_put_u32(skb, APF_A_VCPU_COUNT, vcpus) ||
 	    put_u64(skb, APF_A_AGE_MSEC, div_u64(ktime_get_ns() - vm->added_nsec, NSEC_PER_MSEC)) ||
+	    nla_put_u8(skb, APF_A_LEASED, vm->leased) ||
 	    put_stats(skb, sum)) {
 		genlmsg_cancel(skb, hdr);
 		return -EMSGSIZE;

@@ -106,5 +106,6 @@ bool held_is_repetition(const struct event *changed)
 	const char *text = text_of_policy(changed);
 
 	text = text ? strstr(text, ": ") : NULL;
-	return text && strcmp(text + 2, NAME_REASON_WHOLE_VM) == 0;
+	return text && (strcmp(text + 2, NAME_REASON_WHOLE_VM) == 0 ||
+			strcmp(text + 2, NAME_REASON_LATER) == 0);
 }

@@ -283,6 +283,36 @@ static bool must_set(const struct vm *vm, size_t i)
 	       vm->vcpus[i].leased != has_lease(v->state, v->rule);
 }
 
+/*
+ * The state and the lease of the VM's own gate, which is for vCPUs that are added later. A mode of
+ * the VM sets the state. In mode auto the state stays; set_whole_vm() changes it. But a closed gate
+ * needs a lease then, also if it was closed for a mode that the VM had before.
+ */
+static bool must_set_later(const struct vm *vm, enum apf_state *ret_state,
+			   enum policy_rule *ret_rule)
+{
+	enum policy_mode mode = vm_mode(vm);
+
+	*ret_state = mode == POLICY_MODE_AUTO ? vm->gate : policy_mode_state(mode);
+	*ret_rule = mode == POLICY_MODE_AUTO ? POLICY_RULE_FOUND : POLICY_RULE_MODE;
+	if (vm->context->dry_run)
+		return false;
+	if (vm->gate != *ret_state)
+		return true;
+	return vm->gate != APF_STATE_ON && apfd_genl_knows_leases(vm->context->genl) &&
+	       vm->leased != has_lease(*ret_state, *ret_rule);
+}
+
+/* Whether a change of all vCPUs by @rule may change the VM's own gate, too. */
+static bool is_whole_vm(const struct vm *vm, enum apf_state state, enum policy_rule rule)
+{
+	enum policy_mode mode = vm_mode(vm);
+
+	if (mode == POLICY_MODE_AUTO)
+		return rule != POLICY_RULE_MODE;
+	return rule == POLICY_RULE_MODE && state == policy_mode_state(mode);
+}
+
 /* A gate that the module refuses is tried again after 1, 2, 4 seconds, and so on, up to 64. */
 enum { RETRY_SHIFT_MAX = 6 };
 
@@ -351,6 +381,21 @@ static void collect_group(const struct vm *vm, uint8_t *marks, struct group *ret
 	}
 }
 
+/*
+ * This changes the gates of all vCPUs, too, so it comes before their own. -ENOENT: the VM is not
+ * watched any more.
+ */
+static int set_later(struct vm *vm, uint64_t now_usec)
+{
+	const struct governor *g = &vm->governor;
+	enum policy_rule rule;
+	enum apf_state state;
+
+	if (!must_set_later(vm, &state, &rule) || (g->failures > 0 && now_usec < g->retry_usec))
+		return 0;
+	return carry_out(vm, state, NULL, 0, rule, NAME_REASON_LATER, now_usec);
+}
+
 /* If all vCPUs have the same state, set it for the whole VM, so that new vCPUs get it, too. */
 static void set_whole_vm(struct vm *vm, uint64_t now_usec)
 {
@@ -363,7 +408,8 @@ static void set_whole_vm(struct vm *vm, uint64_t now_usec)
 	if (vm->gate == state)
 		return;
 	for (size_t i = 0; i < g->n_vcpus; i++)
-		if (vm->vcpus[i].state != state || g->vcpus[i].policy.state != state)
+		if (vm->vcpus[i].state != state || g->vcpus[i].policy.state != state ||
+		    !is_whole_vm(vm, state, g->vcpus[i].policy.rule))
 			return;
 	(void)carry_out(vm, state, NULL, 0, g->vcpus[0].policy.rule, NAME_REASON_WHOLE_VM,
 			now_usec);
@@ -416,6 +462,8 @@ static void run(struct vm *vm, uint8_t *marks, uint32_t *indices, uint64_t now_u
 	bool any = false;
 
 	g->rising = false;
+	if (set_later(vm, now_usec) == -ENOENT)
+		return;
 	for (size_t i = 0; i < g->n_vcpus; i++) {
 		marks[i] = decide(vm, i, now_usec);
 		g->rising = g->rising || g->vcpus[i].policy.rule == POLICY_RULE_RISING;
@@ -435,7 +483,8 @@ static void run(struct vm *vm, uint8_t *marks, uint32_t *indices, uint64_t now_u
 			publish(vm, &group, reason, dry_run);
 		if (!group.open || (g->failures > 0 && !group.switched && now_usec < g->retry_usec))
 			continue;
-		whole = group.n_indices == g->n_vcpus;
+		whole = group.n_indices == g->n_vcpus &&
+			is_whole_vm(vm, group.state, group.rule);
 		if (carry_out(vm, group.state, group.indices, whole ? 0 : group.n_indices,
 			      group.rule, reason, now_usec) == -ENOENT)
 			return;
@@ -447,11 +496,13 @@ static void run(struct vm *vm, uint8_t *marks, uint32_t *indices, uint64_t now_u
 bool governor_is_settled(const struct vm *vm)
 {
 	const struct governor *g = &vm->governor;
+	enum policy_rule rule;
+	enum apf_state state;
 
 	for (size_t i = 0; i < g->n_vcpus; i++)
 		if (!g->vcpus[i].settled || must_set(vm, i))
 			return false;
-	return true;
+	return g->n_vcpus == 0 || !must_set_later(vm, &state, &rule);
 }
 
 void governor_run(struct vm *vm, uint64_t now_usec)

@@ -132,6 +132,7 @@ static int watch(struct vm *vm, char *text)
 	vm->module_id = got.id;
 	vm->warned = false;
 	vm->gate = got.state;
+	vm->leased = got.leased;
 	vm->view.watched = 1;
 	vm->view.since_usec =
 		clock_usec(CLOCK_REALTIME) -

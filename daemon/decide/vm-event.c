@@ -44,8 +44,11 @@ void vm_gate_changed(struct vm *vm, const struct genl_event *e)
 
 	vm_gate_set(vm, e->state, e->indices, e->n_indices);
 	/* The governor knows our own changes already, and may have made a new decision since. */
-	if (!by_us)
+	if (!by_us) {
 		governor_gate_changed(vm, e->state, e->indices, e->n_indices);
+		/* If the change has a lease, the next reading tells it. */
+		vm_lease_set(vm, false, e->indices, e->n_indices);
+	}
 	log_vm(LOG_INFO, 0, vm, "VM %s: gate of %s set to %s by %s (PID %d)%s%s", vm->name,
 	       e->n_indices ? "some vCPUs" : "the VM", vm_state_to_string((enum vm_state)e->state),
 	       e->by_comm[0] ? e->by_comm : "?", (int)e->by_pid, e->reason[0] ? ": " : "",

@@ -86,6 +86,8 @@ bool vm_update_sums(struct vm *vm, const struct genl_vm *listed)
 	vm->reading.listed = true;
 	vm->reading.n_vcpus = listed->n_vcpus;
 	memcpy(vm->reading.counters, listed->counters, sizeof(vm->reading.counters));
+	if (listed->leased_known)
+		vm->leased = listed->leased;
 	/* The gate differs from our record, so a notification was missed. */
 	if (listed->state != vm->gate) {
 		vm->gate = listed->state;

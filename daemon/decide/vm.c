@@ -170,6 +170,8 @@ void vm_unwatch(struct vm *vm, const char *why)
 
 void vm_lease_set(struct vm *vm, bool leased, const uint32_t *indices, size_t n_indices)
 {
+	if (n_indices == 0)
+		vm->leased = leased;
 	for (size_t j = 0; j < vm->n_vcpus; j++) {
 		if (n_indices == 0)
 			vm->vcpus[j].leased = leased;

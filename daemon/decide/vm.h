@@ -107,6 +107,7 @@ struct vm_reading {
  * @pidfd: of the process, -1 if not known
  * @module_id: the module's id of the VM, 0 while not watched
  * @gate: the state set for the VM as a whole, while watched
+ * @leased: @gate has a lease
  * @gate_usec: time of the last change of a gate, CLOCK_MONOTONIC; 0 if none was changed
  * @why_unwatched: the reason, for people, while not watched
  * @vcpus: sorted by index, from the last reading
@@ -155,6 +156,7 @@ struct vm {
 	bool warned;
 	uint32_t module_id;
 	enum apf_state gate;
+	bool leased;
 	uint64_t gate_usec;
 	char why_unwatched[GENL_TEXT_MAX + 64];
 	struct genl_vcpu *vcpus;
@@ -194,7 +196,7 @@ void vm_unwatch(struct vm *vm, const char *why);
 /* vm_gate_set: records @state for the vCPUs in @indices, or for the whole VM if there are none. */
 void vm_gate_set(struct vm *vm, enum apf_state state, const uint32_t *indices, size_t n_indices);
 
-/* vm_lease_set: records whether the gates of these vCPUs have a lease. */
+/* vm_lease_set: records whether these gates have a lease; arguments as for vm_gate_set(). */
 void vm_lease_set(struct vm *vm, bool leased, const uint32_t *indices, size_t n_indices);
 
 /* vm_set_paused: @vcpu is one of vm->vcpus. vm_unpause_all: marks no vCPU as paused. */

@@ -217,6 +217,8 @@ int genl_parse_vm(struct nlmsghdr *hdr, struct genl_vm *ret)
 	ret->pid = (pid_t)get_u32(a[APF_A_PID]);
 	ret->n_vcpus = get_u32(a[APF_A_VCPU_COUNT]);
 	ret->age_msec = a[APF_A_AGE_MSEC] ? nla_get_u64(a[APF_A_AGE_MSEC]) : 0;
+	ret->leased_known = a[APF_A_LEASED];
+	ret->leased = a[APF_A_LEASED] && nla_get_u8(a[APF_A_LEASED]);
 	ret->has_counters = a[APF_A_STATS];
 	return a[APF_A_STATS] ? parse_stats(a[APF_A_STATS], ret->counters, NULL) : 0;
 }

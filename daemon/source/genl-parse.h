@@ -43,6 +43,8 @@ struct genl_info {
 
 /**
  * struct genl_vm - one entry of VM_GET, or the answer to VM_ADD
+ * @leased: the state that is used for vCPUs that are added later has a lease
+ * @leased_known: false if the module is too old to tell
  * @has_counters: false if an answer to VM_ADD has no counters
  * @counters: by &enum apf_stat, sums over all vCPUs; 0 if the module does not count it
  */
@@ -52,6 +54,8 @@ struct genl_vm {
 	enum apf_state state;
 	uint32_t n_vcpus;
 	uint64_t age_msec;
+	bool leased;
+	bool leased_known;
 	bool has_counters;
 	uint64_t counters[APF_STAT_MAX + 1];
 };

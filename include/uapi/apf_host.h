@@ -19,7 +19,7 @@
  *  VM_SET             VM_ID STATE [REASON]             -
  *                     [LEASE_MSEC]
  *  VM_GET             VM_ID, or dump                   VM_ID PID STATE VCPU_COUNT
- *                                                      AGE_MSEC STATS
+ *                                                      AGE_MSEC LEASED STATS
  *  VCPU_SET           VM_ID STATE VCPU_INDEX...        -
  *                     [REASON] [LEASE_MSEC]
  *  RENEW              -                                -
@@ -295,7 +295,8 @@ enum apf_guest_apf {
  *	lease of a change
  * @APF_A_INFO_LEASES: [u32] number of VMs with gates whose change has a lease;
  *	absent: this version of the module knows no leases
- * @APF_A_LEASED: [u8] 1: the state of the vCPU's gate has a lease
+ * @APF_A_LEASED: [u8] 1: the state of the vCPU's gate has a lease; of a VM: the state
+ *	that is used for vCPUs that are added later
  */
 enum apf_attr {
 	APF_A_UNSPEC,

@@ -48,10 +48,12 @@
 
 /*
  * Reason of a gate change by the policy: this, the rule, ": " and the reason of the decision; or,
- * if apfd sets for the whole VM what all its vCPUs have, NAME_REASON_WHOLE_VM.
+ * if apfd sets for the whole VM what all its vCPUs have, NAME_REASON_WHOLE_VM; or, if the change
+ * is for vCPUs that are added later, NAME_REASON_LATER.
  */
 #define NAME_REASON_POLICY   "policy: "
 #define NAME_REASON_WHOLE_VM "all vCPUs have it"
+#define NAME_REASON_LATER    "for vCPUs that are added later"
 
 /* HostModule, GuestModule, Libvirt. */
 #define NAME_PRESENT   "present"

@@ -58,10 +58,18 @@ def u32(value):
 
 
 class Vm:
-    """@swapins: of each vCPU, so far."""
+    """@swapins: of each vCPU, so far. @nested: for each vCPU, faults that were refused for a nested guest.
+    @leases, @leased: whether @states, @gate have a lease."""
 
     def __init__(self, number, vcpus):
         self.number, self.states, self.gate, self.swapins = number, [ON] * vcpus, ON, 0
+        self.nested, self.leases, self.leased = [0] * vcpus, [False] * vcpus, False
+
+    def end_leases(self):
+        """What the module does when leases are not renewed."""
+        self.states = [ON if leased else state for state, leased in zip(self.states, self.leases)]
+        self.gate = ON if self.leased else self.gate
+        self.leases, self.leased = [False] * len(self.states), False
 
 
 class FakeModule:
@@ -165,7 +173,8 @@ class FakeModule:
     def _do(self, cmd, seq, vm, known, indices):
         reply = []
         if cmd == CMD["GET_INFO"]:
-            reply = [self._message(FAMILY, cmd, seq, attr(A["INFO_VERSION"], "fake") + attr(A["INFO_NOWAIT"], 0))]
+            reply = [self._message(FAMILY, cmd, seq, attr(A["INFO_VERSION"], "fake") + attr(A["INFO_NOWAIT"], 0)
+                                   + attr(A["INFO_LEASES"], sum(any(v.leases) or v.leased for v in self.vms.values())))]
         elif cmd == CMD["VM_ADD"]:
             pid = u32(known[A["VM_FD"]])
             vm = self.vms.setdefault(pid, Vm(len(self.vms) + 1, self.vcpus))
@@ -173,28 +182,32 @@ class FakeModule:
         elif cmd in (CMD["VM_SET"], CMD["VCPU_SET"]):
             state = u32(known[A["STATE"]])
             self.sets.append((vm.number, state))
+            lease = A["LEASE_MSEC"] in known
             for i in indices or range(len(vm.states)):
-                vm.states[i] = state
-            vm.gate = vm.gate if indices else state
+                vm.states[i], vm.leases[i] = state, lease
+            if not indices:
+                vm.gate, vm.leased = state, lease
         elif cmd == CMD["VM_DEL"]:
             self.vms = {pid: v for pid, v in self.vms.items() if v is not vm}
         return [*reply, self._end(seq, 0)]
 
-    def _stats(self, swapins):
-        values = {"READY": swapins, "ASYNC_NSEC": swapins * 5000000, "NOT_PRESENT": swapins, "DELIVERED": swapins}
+    def _stats(self, swapins, nested):
+        values = {"READY": swapins, "ASYNC_NSEC": swapins * 5000000, "NOT_PRESENT": swapins, "DELIVERED": swapins,
+                  "REFUSED_NESTED": nested}
         return attr(A["STATS"], b"".join(attr(i, struct.pack("Q", values.get(name, 0)))
                                          for name, i in STAT.items() if name not in ("UNSPEC", "PAD")))
 
     def _vm(self, vm, seq, flags):
         return self._message(FAMILY, CMD["VM_GET"], seq, attr(A["VM_ID"], vm.number) + attr(A["STATE"], vm.gate)
-                             + attr(A["VCPU_COUNT"], len(vm.states)) + self._stats(vm.swapins * len(vm.states)), flags)
+                             + attr(A["VCPU_COUNT"], len(vm.states)) + attr(A["LEASED"], bytes([vm.leased]))
+                             + self._stats(vm.swapins * len(vm.states), sum(vm.nested)), flags)
 
     def _vcpu(self, vm, index, seq):
         wrong = self.wrong.get(vm.number) if index == 1 else None
         payload = b"" if wrong == "no-id" else attr(A["VM_ID"], vm.number)
         if wrong not in ("no-id", "malformed"):
             payload += attr(A["VCPU_INDEX"], 0 if wrong == "twice" else index) + attr(A["STATE"], vm.states[index])
-            payload += self._stats(vm.swapins)
+            payload += attr(A["LEASED"], bytes([vm.leases[index]])) + self._stats(vm.swapins, vm.nested[index])
         return self._message(FAMILY, CMD["VCPU_GET"], seq, payload, NLM_F_MULTI)
 
     def _dump(self, cmd, seq, only):

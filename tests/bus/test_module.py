@@ -267,3 +267,90 @@ def test_silent_about_new_vms(module, world, start):
     assert apfd.get(VM, "Watched", path_of(1)) == 0
     module.silent = ()
     apfdtest.wait_for("the VMs to be watched", lambda: watched(apfd) == n)
+
+
+def set_mode(apfd, mode, *vcpus):
+    apfd.object(path_of(0), VM).SetMode(mode, dbus.Array(vcpus, signature="u"), False)
+
+
+@pytest.fixture
+def closed_by_a_person(module, world, start):
+    """A VM that was set to off, whose second vCPU the policy would close, too: (apfd, the module's VM)."""
+    world(1)
+    apfd = start()
+    apfdtest.wait_for("the VM to be watched", lambda: watched(apfd) == 1)
+    vm = module.of(world.processes[0].pid)
+    set_mode(apfd, "off")
+    assert (vm.states, vm.leases, vm.gate, vm.leased) == ([OFF, OFF], [False, False], OFF, False)
+
+    def nested():
+        vm.nested[1] += 10
+        return apfd.object(path_of(0), VM).Explain()[1]["Inputs"].get("NestedRate", 0) > 0
+
+    apfdtest.wait_for("the reason to close the second vCPU", nested)
+    yield apfd, vm
+
+
+def wait_for_states(vm, states, leases):
+    def reached():
+        vm.nested[1] += 10
+        return vm.states == states and vm.leases == leases
+
+    apfdtest.wait_for(f"states {states} and leases {leases}", reached)
+
+
+def test_what_the_policy_takes_over_gets_a_lease(closed_by_a_person):
+    """Not only vCPUs: the VM's own gate, which vCPUs that are added later get, is given back, too."""
+    apfd, vm = closed_by_a_person
+    set_mode(apfd, "auto")
+    wait_for_states(vm, [ON, OFF], [False, True])
+    assert vm.gate == ON or vm.leased
+    apfd.send(9)
+    apfd.wait()
+    vm.end_leases()
+    assert vm.states == [ON, ON] and vm.gate == ON
+
+
+def test_what_a_person_has_set_gets_no_lease(closed_by_a_person):
+    """One vCPU goes to the policy: the other one, and those that are added later, stay off."""
+    apfd, vm = closed_by_a_person
+    set_mode(apfd, "auto", 1)
+    wait_for_states(vm, [OFF, OFF], [False, True])
+    assert (vm.gate, vm.leased) == (OFF, False)
+    apfd.send(9)
+    apfd.wait()
+    vm.end_leases()
+    assert vm.states == [OFF, ON] and vm.gate == OFF
+
+
+def test_modes_of_vcpus_do_not_become_the_mode_of_the_vm(closed_by_a_person, module):
+    """Both vCPUs are off for a person, in a VM in auto: nobody wants this for vCPUs that are added later."""
+    apfd, vm = closed_by_a_person
+    set_mode(apfd, "auto")
+    set_mode(apfd, "off", 0, 1)
+    wait_for_states(vm, [OFF, OFF], [False, False])
+    before = len(module.requests)
+    apfdtest.wait_for("further readings", lambda: module.requests[before:].count(CMD["VM_GET"]) >= 3)
+    changes = len(module.sets)
+    assert vm.gate == ON or vm.leased
+    before = len(module.requests)
+    apfdtest.wait_for("further readings", lambda: module.requests[before:].count(CMD["VM_GET"]) >= 3)
+    assert len(module.sets) == changes, "the gates are set again and again"
+    apfd.send(9)
+    apfd.wait()
+    vm.end_leases()
+    assert vm.states == [OFF, OFF] and vm.gate == ON
+
+
+def test_dry_run_renews_no_lease(module, world, start, directory):
+    """What an earlier apfd has closed is given back."""
+    world(1)
+    Path(f"{directory}/etc/apfd").mkdir(parents=True)
+    Path(f"{directory}/etc/apfd/apfd.conf").write_text("[Daemon]\nDryRun=yes\n")
+    apfd = start()
+    apfdtest.wait_for("the VM to be watched", lambda: watched(apfd) == 1)
+    apfdtest.wait_for("some readings", lambda: module.requests.count(CMD["VM_GET"]) >= 3)
+    assert CMD["RENEW"] not in module.requests
+    Path(f"{directory}/etc/apfd/apfd.conf").write_text("")
+    apfd.send(1)
+    apfdtest.wait_for("a renewal", lambda: CMD["RENEW"] in module.requests)

@@ -235,6 +235,7 @@ def test_automatic_change_is_one_line(start, apfd):
     gate_changed(apfd, apfd.web1, 'off', [2], 7, 'apfd', reason[:-3])
     # Then the same once more for the whole VM, which is no news.
     gate_changed(apfd, apfd.web1, 'off', [], 7, 'apfd', 'policy: stalled: all vCPUs have it')
+    gate_changed(apfd, apfd.web1, 'off', [], 7, 'apfd', 'policy: found: for vCPUs that are added later')
     # A change by hand is no answer to the decision about web2.
     gate_changed(apfd, apfd.web2, 'on', [0], 8, 'tool', 'it stalls')
     gate_changed(apfd, apfd.web2, 'on', [0], 7, 'apfd', 'policy: rescues: it stalls')
