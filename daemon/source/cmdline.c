@@ -3,58 +3,43 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 
-#include "thread.h"
+#include "job.h"
 
 enum {
 	ARGS_MAX_BYTES = 1 << 20,
-	/* Every user may request a diagnosis; TasksMax= of the unit allows for these threads. */
+	/* Every user may request a diagnosis. */
 	THREADS_MAX = 8,
-	STACK_BYTES = 256 << 10,
 };
 
 /**
- * struct job - shared by the thread and the event loop; the last one to unref it frees it
+ * struct reading - what a thread reads
  * @identify: read @identity, else @args
- * @args, @identity: belong to the thread until the thread sets @done, then to the event loop
- * @done: atomic, because the order that an eventfd has in the kernel is none that the language
- *	promises
  */
-struct job {
-	atomic_int refs;
-	int fd;
+struct reading {
 	pid_t pid;
 	bool identify;
 	char *proc_root, *run_root, *pods_dir;
-	atomic_bool done;
 	char *args;
 	struct identity identity;
 };
 
 struct cmdline {
 	struct job *job;
-	sd_event_source *source;
 	cmdline_fn fn;
 	cmdline_identity_fn identity_fn;
 	void *userdata;
 };
 
-static atomic_int n_threads;
-
-static void job_unref(struct job *j)
+static void reading_free(void *data)
 {
-	if (atomic_fetch_sub(&j->refs, 1) > 1)
-		return;
-	safe_close(j->fd);
-	free(j->proc_root);
-	free(j->run_root);
-	free(j->pods_dir);
-	free(j->args);
-	free(j);
+	struct reading *rd = data;
+
+	free(rd->proc_root);
+	free(rd->run_root);
+	free(rd->pods_dir);
+	free(rd->args);
+	free(rd);
 }
 
 static char *load(const char *proc_root, pid_t pid, size_t *ret_size)
@@ -95,112 +80,80 @@ char *cmdline_load(const char *proc_root, pid_t pid)
 	return load(proc_root, pid, &size);
 }
 
-static void identify(struct job *j)
+static void identify(struct reading *rd)
 {
-	const struct identity_roots roots = { j->proc_root, j->run_root, j->pods_dir };
+	const struct identity_roots roots = { rd->proc_root, rd->run_root, rd->pods_dir };
 	struct vmm_args args = {};
 	char *text;
 
-	text = load(j->proc_root, j->pid, &args.size);
+	text = load(rd->proc_root, rd->pid, &args.size);
 	args.text = text;
 	if (!text)
 		args.size = 0;
-	identity_load(&roots, j->pid, &args, &j->identity);
+	identity_load(&roots, rd->pid, &args, &rd->identity);
 	free(text);
 }
 
-static void *thread_main(void *arg)
+static void run(void *data)
 {
-	struct job *j = arg;
+	struct reading *rd = data;
 
-	if (j->identify)
-		identify(j);
+	if (rd->identify)
+		identify(rd);
 	else
-		j->args = cmdline_load(j->proc_root, j->pid);
-	atomic_store(&j->done, true);
-	(void)eventfd_write(j->fd, 1);
-	job_unref(j);
-	atomic_fetch_sub(&n_threads, 1);
-	return NULL;
+		rd->args = cmdline_load(rd->proc_root, rd->pid);
 }
 
-static int thread_start(struct job *j)
+static void done(void *data, void *userdata)
 {
-	pthread_attr_t attr;
-	pthread_t thread;
-	int r;
-
-	if (atomic_fetch_add(&n_threads, 1) >= THREADS_MAX) {
-		atomic_fetch_sub(&n_threads, 1);
-		return -EAGAIN;
-	}
-	r = -pthread_attr_init(&attr);
-	if (r >= 0) {
-		(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-		(void)pthread_attr_setstacksize(&attr, STACK_BYTES);
-		atomic_fetch_add(&j->refs, 1);
-		r = thread_create(&thread, &attr, thread_main, j);
-		pthread_attr_destroy(&attr);
-		if (r < 0)
-			job_unref(j);
-	}
-	if (r < 0)
-		atomic_fetch_sub(&n_threads, 1);
-	return r;
-}
-
-static int on_read(sd_event_source *s, int fd, uint32_t revents, void *userdata)
-{
+	struct reading *rd = data;
 	struct cmdline *c = userdata;
 
-	(void)sd_event_source_set_enabled(s, SD_EVENT_OFF);
-	if (!atomic_load(&c->job->done))
-		return 0;
-	if (c->job->identify) {
+	if (rd->identify) {
 		/* The callee may free @c. */
-		const struct identity identity = c->job->identity;
+		const struct identity identity = rd->identity;
 
 		c->identity_fn(&identity, c->userdata);
 	} else {
-		c->fn(TAKE_PTR(c->job->args), c->userdata);
+		c->fn(TAKE_PTR(rd->args), c->userdata);
 	}
-	return 0;
 }
+
+static struct job_kind kind = {
+	.name = "cmdline",
+	.run = run,
+	.done = done,
+	.free = reading_free,
+	.n_max = THREADS_MAX,
+};
 
 /* The caller sets the callback. */
 static int start(sd_event *event, const struct identity_roots *roots, bool identify, pid_t pid,
 		 struct cmdline **ret)
 {
 	_cleanup_(cmdline_freep) struct cmdline *c = calloc(1, sizeof(*c));
-	struct job *j;
-	int r;
+	struct reading *rd = calloc(1, sizeof(*rd));
+	int r = -ENOMEM;
 
-	if (!c)
-		return -ENOMEM;
-	j = c->job = calloc(1, sizeof(*c->job));
-	if (!j)
-		return -ENOMEM;
-	atomic_init(&j->refs, 1);
-	j->pid = pid;
-	j->identify = identify;
-	j->fd = -1;
-	j->proc_root = strdup(roots->proc_root);
-	j->run_root = strdup(roots->run_root);
-	j->pods_dir = strdup(roots->pods_dir);
-	if (!j->proc_root || !j->run_root || !j->pods_dir)
-		return -ENOMEM;
-	j->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (j->fd < 0)
-		return -errno;
-	r = sd_event_add_io(event, &c->source, j->fd, EPOLLIN, on_read, c);
+	if (!c || !rd)
+		goto fail;
+	rd->pid = pid;
+	rd->identify = identify;
+	rd->proc_root = strdup(roots->proc_root);
+	rd->run_root = strdup(roots->run_root);
+	rd->pods_dir = strdup(roots->pods_dir);
+	if (!rd->proc_root || !rd->run_root || !rd->pods_dir)
+		goto fail;
+	r = job_new(event, &kind, rd, c, &c->job);
 	if (r < 0)
-		return r;
-	(void)sd_event_source_set_description(c->source, "cmdline");
-	r = thread_start(j);
-	if (r < 0)
-		return r;
+		goto fail;
 	*ret = TAKE_PTR(c);
 	return 0;
+
+fail:
+	if (rd)
+		reading_free(rd);
+	return r;
 }
 
 int cmdline_new(sd_event *event, const char *proc_root, pid_t pid, cmdline_fn fn, void *userdata,
@@ -234,10 +187,7 @@ struct cmdline *cmdline_free(struct cmdline *c)
 {
 	if (!c)
 		return NULL;
-	/* The thread may still use the job and its descriptor: only drop our reference. */
-	sd_event_source_disable_unref(c->source);
-	if (c->job)
-		job_unref(c->job);
+	job_free(c->job);
 	free(c);
 	return NULL;
 }

@@ -2,8 +2,11 @@
 #include "memory.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 
+#include "job.h"
 #include "log.h"
 #include "names.h"
 #include "proc.h"
@@ -21,6 +24,12 @@
 
 /* Each so many questions /proc/PID/maps is read again: memory may have been added to the VM. */
 #define CHECKS_PER_MAPS 16
+
+/* So many processes are read at once. */
+#define MAPS_THREADS_MAX 4
+
+/* The first time, for the figure: most processes are read in less than a millisecond. */
+#define MAPS_WAIT_USEC (10 * USEC_PER_MSEC)
 
 /*
  * With less shared memory VmSwap is taken for the whole figure. QEMU and its libraries share
@@ -79,6 +88,8 @@ void memory_reset(struct memory *m, double figures[static PRESSURE_FIGURE_MAX + 
 	m->process_known = false;
 	m->process_bytes = m->process_shmem_bytes = m->maps_shmem_bytes = 0;
 	m->renewals = m->maps_checks = 0;
+	m->maps_job = job_free(m->maps_job);
+	m->maps_known = false;
 }
 
 static int on_psi(sd_event_source *s, int fd, uint32_t revents, void *userdata)
@@ -176,25 +187,96 @@ static void read_status(struct memory *m)
 	m->process_known = r >= 0 || r == -ESRCH || r == -ENODATA;
 }
 
+/* ---- /proc/PID/maps: thousands of lines, read under a lock of the process ---- */
+
+/* @error: 0, or of proc_shmem_mapped_bytes() */
+struct maps {
+	char *proc_root;
+	pid_t pid;
+	int error;
+	uint64_t shmem_bytes;
+};
+
+static void maps_free(void *data)
+{
+	struct maps *maps = data;
+
+	free(maps->proc_root);
+	free(maps);
+}
+
+static void maps_run(void *data)
+{
+	struct maps *maps = data;
+
+	maps->error = proc_shmem_mapped_bytes(maps->proc_root, maps->pid, &maps->shmem_bytes);
+}
+
+static void maps_done(void *data, void *userdata)
+{
+	const struct maps *maps = data;
+	struct memory *m = userdata;
+	uint64_t bytes = maps->shmem_bytes;
+
+	if (maps->error < 0)
+		bytes = maps->error == -E2BIG ? UINT64_MAX : 0;
+	/* The next reading has another figure. */
+	if (!m->maps_known ||
+	    (bytes >= SHMEM_MIN_BYTES) != (m->maps_shmem_bytes >= SHMEM_MIN_BYTES))
+		m->active = true;
+	m->maps_known = true;
+	m->maps_shmem_bytes = bytes;
+	m->maps_job = job_free(m->maps_job);
+}
+
+static struct job_kind maps_kind = {
+	.name = "maps",
+	.run = maps_run,
+	.done = maps_done,
+	.free = maps_free,
+	.n_max = MAPS_THREADS_MAX,
+};
+
+/* False: the next question tries again. */
+static bool read_maps(struct memory *m)
+{
+	struct maps *maps = calloc(1, sizeof(*maps));
+	int r = -ENOMEM;
+
+	if (maps) {
+		maps->pid = m->env.pid;
+		maps->proc_root = strdup(m->env.proc_root);
+		if (maps->proc_root)
+			r = job_new(m->env.event, &maps_kind, maps, m, &m->maps_job);
+		if (r < 0)
+			maps_free(maps);
+	}
+	if (r < 0 && r != -EAGAIN)
+		log_fields(LOG_DEBUG, r,
+			   ((const struct log_field[]){ { "APF_VM", m->env.name }, {} }),
+			   "Cannot read the mappings of VM %s yet, ignoring", m->env.name);
+	if (r >= 0 && !m->maps_known)
+		job_wait(m->maps_job, MAPS_WAIT_USEC);
+	return r >= 0;
+}
+
 /*
  * Whether the process has so much shared memory that VmSwap is not the whole figure. RssShmem
  * does not tell that of memory that is on swap as a whole; the mappings do.
  * @group_bytes: the group's figure, UINT64_MAX if it is not known
+ * 0, 1, or -EAGAIN: a thread reads the mappings
  */
-static bool has_shmem(struct memory *m, uint64_t group_bytes)
+static int has_shmem(struct memory *m, uint64_t group_bytes)
 {
-	int r;
-
 	if (m->process_shmem_bytes >= SHMEM_MIN_BYTES)
 		return true;
 	/* There is nothing on swap that VmSwap does not contain. */
 	if (group_bytes <= m->process_bytes)
 		return false;
-	if (m->maps_checks++ % CHECKS_PER_MAPS == 0) {
-		r = proc_shmem_mapped_bytes(m->env.proc_root, m->env.pid, &m->maps_shmem_bytes);
-		if (r < 0)
-			m->maps_shmem_bytes = r == -E2BIG ? UINT64_MAX : 0;
-	}
+	if (!m->maps_job && (m->maps_checks % CHECKS_PER_MAPS != 0 || read_maps(m)))
+		m->maps_checks++;
+	if (!m->maps_known)
+		return -EAGAIN;
 	return m->maps_shmem_bytes >= SHMEM_MIN_BYTES;
 }
 
@@ -202,6 +284,7 @@ static struct memory_swapped swapped_now(struct memory *m, const struct cgroup_f
 {
 	struct memory_swapped unknown = { .source = MEMORY_SOURCE_UNKNOWN };
 	uint64_t group_bytes = UINT64_MAX;
+	int shmem;
 
 	/* A page that is back in memory may keep its place on swap: do not count it. */
 	if (facts->known & CGROUP_SWAP)
@@ -211,9 +294,10 @@ static struct memory_swapped swapped_now(struct memory *m, const struct cgroup_f
 				       : 0);
 	if (!m->process_known)
 		return unknown;
-	if (!has_shmem(m, group_bytes))
+	shmem = has_shmem(m, group_bytes);
+	if (shmem == 0)
 		return (struct memory_swapped){ m->process_bytes, MEMORY_SOURCE_PROCESS };
-	if (group_bytes == UINT64_MAX)
+	if (shmem < 0 || group_bytes == UINT64_MAX)
 		return unknown;
 	return (struct memory_swapped){ MAX_OF(group_bytes, m->process_bytes),
 					MEMORY_SOURCE_CGROUP };

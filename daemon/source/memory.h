@@ -69,6 +69,8 @@ struct memory_env {
  * @status_swap_bytes: the group's swap figure when /proc/PID/status was last read
  * @process_known, @process_bytes, @process_shmem_bytes: VmSwap and RssShmem of that reading
  * @maps_checks: number of questions for @maps_shmem_bytes; a few of them read it again
+ * @maps_job: the thread that reads it, else NULL
+ * @maps_known: @maps_shmem_bytes has been read
  * @maps_shmem_bytes: shared memory that the process has mapped
  */
 struct memory {
@@ -87,6 +89,8 @@ struct memory {
 	uint64_t process_bytes;
 	uint64_t process_shmem_bytes;
 	unsigned int maps_checks;
+	struct job *maps_job;
+	bool maps_known;
 	uint64_t maps_shmem_bytes;
 };
 
@@ -96,7 +100,8 @@ struct memory {
  *	figures are used only if no other VM is in the group
  * @swapped: VmSwap of the process if that is all of it. VmSwap does not contain shared memory
  *	(memfd, tmpfs): if the process has 16 MiB of it or more, the figure of the control
- *	group; unknown if there is no group, or if other VMs are in the group
+ *	group; unknown if there is no group, or if other VMs are in the group. Also unknown until
+ *	a thread has read how much of it there is, usually at once; then @m becomes active
  * @figures: by &enum pressure_figure
  */
 void memory_read(struct memory *m, const struct memory_env *env, struct pressure_reading *reading,

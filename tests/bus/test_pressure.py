@@ -91,7 +91,8 @@ def pressure(apfd):
 def test_group_of_a_domain(files, start):
     apfd = start()
     assert apfd.get(VM, "CGroup", WEB1) == SCOPE + "/libvirt"
-    assert swapped(apfd) == (2048 * 1024, "process")
+    # a thread reads its mappings
+    apfdtest.wait_for("what is on swap", lambda: swapped(apfd) == (2048 * 1024, "process"))
     first = pressure(apfd)
     assert first["MemoryBytes"] == 209592320 and first["SwapBytes"] == 142147584
     assert first["SomeAvg10"] == 14.51 and first["FullAvg10"] == 7.02
@@ -102,6 +103,8 @@ def test_group_of_a_domain(files, start):
 def test_rates(files, start):
     apfd = start()
     count = 1000
+    apfdtest.wait_for("what is on swap", lambda: swapped(apfd) == (2048 * 1024, "process"))
+    apfd.signals.clear()
 
     def seen():
         nonlocal count
@@ -135,7 +138,7 @@ def test_no_group(files, start):
     write(f"{files.directory}/proc/{files.pid}/cgroup", "12:memory:/machine\n1:name=systemd:/\n")
     apfd = start()
     assert apfd.get(VM, "CGroup", WEB1) == ""
-    assert pressure(apfd) == {"SwapBytes": 2048 * 1024}
+    apfdtest.wait_for("the figure of the process", lambda: pressure(apfd) == {"SwapBytes": 2048 * 1024})
 
 
 def swapped(apfd, path=WEB1):

@@ -15,9 +15,11 @@
 
 enum { ANON = 100, SHARED = 200 };
 
+enum { AT_ONCE = 4 }; /* so many processes' mappings are read */
+
 static sd_event *event;
 static struct cgroup_users users;
-static struct memory memory[2];
+static struct memory memory[AT_ONCE + 1];
 static struct memory_swapped swapped;
 static struct pressure_reading reading;
 static double figures[PRESSURE_FIGURE_MAX + 1];
@@ -67,7 +69,7 @@ static void set_swap(const char *path, uint64_t swap_mib, uint64_t cached_mib)
 	fixture_file(name, text);
 }
 
-static void read_memory(size_t i, pid_t pid)
+static void read_once(size_t i, pid_t pid)
 {
 	static uint64_t usec;
 	const struct memory_env env = {
@@ -85,6 +87,24 @@ static void read_memory(size_t i, pid_t pid)
 					     .waiting = NAN,
 					     .swapin_rate = NAN };
 	memory_read(&memory[i], &env, &reading, usec, &swapped, figures);
+}
+
+/* The mappings were read, if a thread reads them. */
+static void settle(size_t i)
+{
+	for (int k = 0; k < 1000 && memory[i].maps_job; k++)
+		assert_true(sd_event_run(event, 10000) >= 0);
+	assert_null(memory[i].maps_job);
+}
+
+/* With a second reading if the first one had to wait for the mappings. */
+static void read_memory(size_t i, pid_t pid)
+{
+	read_once(i, pid);
+	if (!memory[i].maps_job)
+		return;
+	settle(i);
+	read_once(i, pid);
 }
 
 #define assert_swapped(mib, from)                         \
@@ -122,9 +142,10 @@ static int teardown(void **state)
 
 static void test_anonymous_memory(void **state)
 {
-	read_memory(0, ANON);
+	read_once(0, ANON);
+	settle(0);
 	assert_true(memory[0].active);
-	read_memory(0, ANON);
+	read_once(0, ANON);
 	assert_false(memory[0].active);
 	/* The group has a helper of the VM besides. */
 	assert_swapped(1000, MEMORY_SOURCE_PROCESS);
@@ -167,6 +188,49 @@ static void test_shared_memory_all_on_swap(void **state)
 	memory_reset(&memory[0], figures);
 	fixture_remove("proc/200/maps");
 	read_memory(0, SHARED);
+	assert_swapped(1, MEMORY_SOURCE_PROCESS);
+}
+
+/* Lets all that have opened the pipe at @path, or wait for that, go on with nothing to read. */
+static void let_go(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Pipes without a writer in the place of mappings that somebody has locked. */
+static void test_mappings_that_cannot_be_read_now(void **state)
+{
+	char path[PATH_MAX];
+	bool known = false;
+
+	/* A copy: read_once() uses up the buffers of fixture_path(). */
+	snprintf(path, sizeof(path), "%s", fixture_path("proc/200/maps"));
+	fixture_remove("proc/200/maps");
+	assert_int_equal(mkfifo(path, 0600), 0);
+	set_status(SHARED, 0, 1);
+	set_group(SHARED, "/");
+	for (size_t i = 0; i < ELEMENTSOF(memory); i++) {
+		read_once(i, SHARED);
+		assert_swapped(0, MEMORY_SOURCE_UNKNOWN);
+		/* The last one has to wait until another one is done. */
+		assert_int_equal(memory[i].maps_job != NULL, i < AT_ONCE);
+	}
+	/* VMs may end meanwhile. */
+	for (size_t i = 0; i < ELEMENTSOF(memory); i++)
+		memory_reset(&memory[i], figures);
+	/* And when the threads have ended, there is room for others. */
+	for (int k = 0; k < 1000 && !known; k++) {
+		let_go(path);
+		read_once(0, SHARED);
+		(void)sd_event_run(event, 10000);
+		known = memory[0].maps_known;
+	}
+	assert_true(known);
+	assert_true(memory[0].active);
+	read_once(0, SHARED);
 	assert_swapped(1, MEMORY_SOURCE_PROCESS);
 }
 
@@ -320,6 +384,7 @@ int main(void)
 		FIXTURE(test_anonymous_memory),
 		FIXTURE(test_shared_memory),
 		FIXTURE(test_shared_memory_all_on_swap),
+		FIXTURE(test_mappings_that_cannot_be_read_now),
 		FIXTURE(test_shared_memory_without_a_group),
 		FIXTURE(test_two_vms_in_one_group),
 		FIXTURE(test_process_that_moves),
