@@ -9,6 +9,7 @@ import pytest
 from apflab import VM
 from apflab.logs import no_trouble
 from apflab.netlink import OFF, ON, Netlink
+from apflab.patience import patient
 
 # Gates that follow the pressure show what is decided; the state of rest has a test of its own.
 CONF = """[Policy]
@@ -166,8 +167,9 @@ def test_the_right_vcpus_in_time(host, nl, calm, burst, thrash):
     took = (decided[0]["Time"] - onset(host, burst, begin)) / 1e6
     back = (decided[1]["Time"] - stopped) / 1e6
     print(f"switched {took:+.2f} s after the pressure was first told, back {back:.2f} s after its end")
-    assert took < 2
-    assert back < 5 + 30, "the hold is 5 s; the rest is for a slow machine"
+    # apfd runs on the emulated host, too: its readings are late when the emulator is
+    assert took < patient(2)
+    assert back < 5 + patient(10), "the hold is 5 s"
 
     # Told as decided, and why.
     told = [p for _, member, p in signals(host, burst, begin) if member == "Decided"]

@@ -51,6 +51,10 @@ class Trace:
                 found.append((float(m["sec"]), int(m["tid"]), m["name"], m["rest"]))
         return found
 
+    def so_far(self, name):
+        """How many events @name there were until now, before the end."""
+        return int(self.host.run(f"grep -c ' {name}: ' {ROOT}/trace", check=False).stdout)
+
     def count(self, name):
         return sum(1 for e in self.events() if e[2] == name)
 
