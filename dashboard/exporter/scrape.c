@@ -57,6 +57,17 @@ static int fail(struct collector *c, int error, const char *why)
 	return 0;
 }
 
+#define LOST "apfd ended, or the bus closed the connection: can it look up our user?"
+
+/* Fails because of an error of the connection. @why: if the connection was not closed. */
+static int fail_connection(struct collector *c, int error, const char *why)
+{
+	/* The bus may close the connection before, while or after a call is sent. */
+	bool lost = error == -ECONNRESET || error == -EPIPE || error == -ENOTCONN;
+
+	return fail(c, error, lost ? LOST : why);
+}
+
 /* Returns true if the call succeeded; otherwise stores the error in @c. */
 static bool reply_ok(struct collector *c, sd_bus_message *reply)
 {
@@ -71,8 +82,7 @@ static bool reply_ok(struct collector *c, sd_bus_message *reply)
 		fail(c, -EHOSTDOWN, "apfd is not running");
 	else if (sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY) &&
 		 now_usec() < c->deadline_usec)
-		fail(c, -ECONNRESET,
-		     "apfd ended, or the bus closed the connection: can it look up our user?");
+		fail(c, -ECONNRESET, LOST);
 	else if (sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY) ||
 		 sd_bus_error_has_name(error, SD_BUS_ERROR_TIMEOUT) || r == ETIMEDOUT)
 		fail(c, -ETIMEDOUT, "apfd did not answer in time");
@@ -177,7 +187,7 @@ static int on_vms(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 		c->n_pending--;
 		c->is_old = true;
 		r = call_list(c);
-		return r < 0 ? fail(c, r, "cannot call apfd") : 0;
+		return r < 0 ? fail_connection(c, r, "cannot call apfd") : 0;
 	}
 	if (!reply_ok(c, reply))
 		return 0;
@@ -192,12 +202,12 @@ static int wait_for_all(struct collector *c, int (*more)(struct collector *c))
 		int r = more ? more(c) : 0;
 
 		if (r < 0)
-			return fail(c, r, "cannot call apfd");
+			return fail_connection(c, r, "cannot call apfd");
 		if (c->n_pending == 0)
 			return 0;
 		r = sd_bus_process(c->bus, NULL);
 		if (r < 0)
-			return fail(c, r, "cannot reach the system bus");
+			return fail_connection(c, r, "cannot reach the system bus");
 		now = now_usec();
 		if (now >= c->deadline_usec)
 			return fail(c, -ETIMEDOUT, "apfd did not answer in time");
@@ -205,7 +215,7 @@ static int wait_for_all(struct collector *c, int (*more)(struct collector *c))
 			continue;
 		r = sd_bus_wait(c->bus, c->deadline_usec - now);
 		if (r < 0 && r != -EINTR)
-			return fail(c, r, "cannot reach the system bus");
+			return fail_connection(c, r, "cannot reach the system bus");
 	}
 	return 0;
 }
@@ -253,7 +263,7 @@ static void collect(struct collector *c)
 	if (r >= 0)
 		r = call_list(c);
 	if (r < 0) {
-		fail(c, r, "cannot call apfd");
+		fail_connection(c, r, "cannot call apfd");
 		return;
 	}
 	wait_for_all(c, NULL);
