@@ -34,11 +34,9 @@ static void read_each(struct manager *m);
 /* Finds the VM of a record. In a dump it is usually the one after that of the record before. */
 static struct vm *find_next(struct manager *m, uint32_t module_id)
 {
-	struct vm *last = m->reading.last, *next;
+	struct vm *next;
 
-	next = last ? TAILQ_NEXT(last, list) : TAILQ_FIRST(&m->context.vms.list);
-	if (!next || next->module_id != module_id)
-		next = registry_find_by_module_id(&m->context.vms, module_id);
+	next = registry_find_by_module_id(&m->context.vms, module_id, m->reading.last);
 	if (next)
 		m->reading.last = next;
 	return next;
@@ -341,7 +339,7 @@ static void on_module_event(const struct genl_event *e, void *userdata)
 	struct manager *m = userdata;
 	struct vm *vm;
 
-	vm = registry_find_by_module_id(&m->context.vms, e->vm_id);
+	vm = registry_find_by_module_id(&m->context.vms, e->vm_id, NULL);
 	/* When apfd ends, gates are restored; nothing closes them again. */
 	if (!vm || m->stopping)
 		return;

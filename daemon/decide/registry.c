@@ -59,13 +59,20 @@ struct vm *registry_find_by_uuid(struct registry *r, const char *uuid)
 	return NULL;
 }
 
-struct vm *registry_find_by_module_id(struct registry *r, uint32_t module_id)
+struct vm *registry_find_by_module_id(struct registry *r, uint32_t module_id, struct vm *after)
 {
 	struct vm *vm;
 
+	for (vm = after ? TAILQ_NEXT(after, list) : NULL; vm; vm = TAILQ_NEXT(vm, list))
+		if (vm->module_id == module_id)
+			return vm;
 	REGISTRY_FOREACH(vm, r)
-	if (vm->module_id == module_id)
-		return vm;
+	{
+		if (vm->module_id == module_id)
+			return vm;
+		if (vm == after)
+			break;
+	}
 	return NULL;
 }
 

@@ -42,7 +42,7 @@ void registry_insert(struct registry *r, struct vm *vm);
 void registry_remove(struct registry *r, struct vm *vm);
 
 struct vm *registry_find_by_uuid(struct registry *r, const char *uuid);
-struct vm *registry_find_by_module_id(struct registry *r, uint32_t module_id);
+struct vm *registry_find_by_module_id(struct registry *r, uint32_t module_id, struct vm *after);
 
 /*
  * registry_find: by the first of these that some VM has: the name of a domain of libvirt, a UUID

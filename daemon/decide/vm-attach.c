@@ -121,7 +121,7 @@ static int watch(struct vm *vm, char *text)
 			 text);
 	if (r < 0)
 		return r;
-	other = registry_find_by_module_id(&c->vms, got.id);
+	other = registry_find_by_module_id(&c->vms, got.id, NULL);
 	if (other && other != vm) {
 		snprintf(text, GENL_TEXT_MAX,
 			 vm->foreign ? "its KVM VM is the one of VM %s"

@@ -7,21 +7,29 @@
 
 #include "util.h"
 
+/*
+ * The files of /proc, /sys and of control groups give less than what was asked for at their end, or
+ * when the kernel's buffer of a page is full. So a shorter text than this is a whole one, which
+ * needs no second call.
+ */
+enum { WHOLE_MAX_BYTES = 2048 };
+
 int file_read(int fd, char *buf, size_t size)
 {
 	size_t len = 0;
 
 	while (len < size - 1) {
-		ssize_t n = pread(fd, buf + len, size - 1 - len, (off_t)len);
+		size_t room = size - 1 - len;
+		ssize_t n = pread(fd, buf + len, room, (off_t)len);
 
 		if (n < 0) {
 			if (errno == EINTR)
 				continue;
 			return -errno;
 		}
-		if (n == 0)
-			break;
 		len += (size_t)n;
+		if (n == 0 || ((size_t)n < room && n <= WHOLE_MAX_BYTES))
+			break;
 	}
 	buf[len] = '\0';
 	return 0;
