@@ -3,7 +3,7 @@
 
 Each storm takes a few rounds, or as many as fit into its share of MIN=60 minutes; SEED=N takes the same chances
 again. After each one the same must be true: every thread of every load moves, every fault that was started has
-ended or is outstanding, nothing is left over, no kernel complains. Writes build/check/hostile-RELEASE.json.
+ended or is outstanding, nothing is left over, no kernel complains. Adds to build/check/hostile.json.
 """
 
 import json
@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from apflab import VM, paths, storm
+from apflab import VM, paths, results, storm
 from apflab.logs import no_trouble
 from apflab.netlink import FOLDER, OFF, ON
 from apflab.patience import patient
@@ -26,27 +26,8 @@ HALT_SEC = 5 if not SECONDS else 60
 DM = "apf-fails"
 
 
-class Report:
-    """One row for each storm."""
-
-    def __init__(self, release, kernel):
-        self.release, self.kernel, self.rows = release, kernel, []
-
-    def add(self, name, rounds, failures=0):
-        self.rows.append({"storm": name, "release": self.release, "kernel": self.kernel, "rounds": rounds,
-                          "failures": failures})
-        out = paths.REPO / "build" / "check" / f"hostile-{self.release}.json"
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(self.rows, indent=1) + "\n")
-
-
-@pytest.fixture(scope="module")
-def report(host):
-    return Report(host.release, host.kernel)
-
-
 @pytest.fixture
-def rounds(request, report):
+def rounds(request, host):
     """Yields the numbers of rounds for as long as a storm has time, at least @least; counts them."""
     name = request.node.name.removeprefix("test_")
     state = {"done": 0}
@@ -63,7 +44,8 @@ def rounds(request, report):
     go.add = add
     yield go
     failed = getattr(getattr(request.node, "report_call", None), "failed", False)
-    report.add(name, state["done"], int(failed))
+    row = {"storm": name, "release": host.release, "kernel": host.kernel, "rounds": state["done"], "failures": int(failed)}
+    results.merge("hostile", row, ("storm", "release"))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Result files below build/check/: lists of rows that several lanes of tests write to at once."""
+
+import json
+import os
+
+from . import paths, proc
+
+
+def merge(name, row, key):
+    """Put @row into the list of @name.json, in the place of the one that has the same values for the names of @key."""
+    path = paths.REPO / "build" / "check" / f"{name}.json"
+    with proc.locked(path.with_name(f".{name}.lock"), f"writing {path.name}"):
+        rows = json.loads(path.read_text()) if path.exists() else []
+        same = [i for i, old in enumerate(rows) if all(old.get(k) == row[k] for k in key)]
+        if same:
+            rows[same[0]] = row
+        else:
+            rows.append(row)
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(rows, indent=1) + "\n")
+        os.replace(part, path)
+    return path
