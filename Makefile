@@ -37,6 +37,7 @@ help:
 	@echo 'make check-static  the slow analysers: clang, coccinelle with the scripts of the kernel'
 	@echo 'make check-sanitize  user space with ASan, UBSan and TSan under its tests; S="asan bus": that only'
 	@echo 'make check-docs   run the commands of the documents in a clean Debian'
+	@echo 'make check-debug  the lab on kernels with KASAN and lockdep, KCSAN, PREEMPT_RT: R=release, K=kernel, T=test'
 	@echo 'make check-storm  look for races for hours: R=release, BOOTS=n, PIECES=n, MIN=minutes'
 	@echo 'make bench B=NAME run tests/bench/NAME: prints a table, writes build/bench/NAME.json'
 	@echo '                  ARGS="--vms 5000" are options for it, ARGS=--help lists them'
@@ -111,6 +112,10 @@ check-docs: deps
 check-storm: deps
 	@tests/lab/storm
 
+# Not part of `make check`: it compiles kernels, and runs them in emulation, for hours.
+check-debug: deps
+	@tests/lab/debug/check
+
 # gcc's analyser and our own semantic patches are quick, and part of `make check-fast`.
 check-static: deps
 	@tests/static/analyse
@@ -130,5 +135,5 @@ distclean:
 	rm -rf build
 
 .PHONY: all help deps modules dashboard install dkms-install demo bench check check-fast \
-	check-field check-lab check-storm check-kernels check-static check-sanitize dist deb \
+	check-field check-lab check-storm check-debug check-kernels check-static check-sanitize dist deb \
 	check-docs clean distclean

@@ -10,15 +10,17 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import apflab  # noqa: E402  (the line above makes it importable from anywhere)
+from apflab import checkers  # noqa: E402
 from apflab.host import exit_on_signals  # noqa: E402
-from apflab.images import RELEASES  # noqa: E402
+from apflab.flavours import NAMES  # noqa: E402
 from apflab.netlink import Netlink  # noqa: E402
 
 
 def pytest_addoption(parser):
     group = parser.getgroup("lab")
-    group.addoption("--release", choices=RELEASES, default=os.environ.get("APF_LAB_RELEASE", "bookworm"),
-                    help="Debian release of the KVM host under test (env: APF_LAB_RELEASE)")
+    group.addoption("--release", choices=NAMES, default=os.environ.get("APF_LAB_RELEASE", "bookworm"),
+                    help="Debian release of the KVM host under test, or one with a kernel of tests/lab/debug, as "
+                         "trixie-kasan (env: APF_LAB_RELEASE)")
     group.addoption("--no-skip", action="store_true", default=os.environ.get("APF_NO_SKIP") == "1",
                     help="a skipped test fails (env: APF_NO_SKIP=1)")
 
@@ -47,10 +49,13 @@ def release(pytestconfig):
 @pytest.fixture(scope="session")
 def host(release):
     """A booted L1 with our software installed and slow swap on."""
-    with apflab.Host(release) as h:
+    with apflab.Host(release, preempt=os.environ.get("APF_LAB_PREEMPT")) as h:
+        checkers.begin(h)
         h.install()
         h.swap_on()
         yield h
+        if h.qemu.poll() is None:
+            checkers.finish_host(h)
 
 
 @pytest.fixture(scope="module")

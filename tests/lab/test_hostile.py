@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from apflab import VM, paths, results, storm
+from apflab import VM, checkers, paths, results, storm
 from apflab.logs import no_trouble
 from apflab.netlink import FOLDER, OFF, ON
 from apflab.patience import patient
@@ -69,6 +69,8 @@ def guest(host, nl, dm_swap):
         vm.wait_ready()
         watch(nl, vm)
         yield vm
+        if vm.alive():
+            checkers.finish_guest(vm)
 
 
 def all_is_well(nl, vm):

@@ -8,7 +8,8 @@ import shutil
 
 from . import paths, proc
 from .errors import LabError
-from .images import HostImage, make_initrd, module_files
+from .flavours import image_of
+from .images import has_module, make_initrd, module_files
 from .progress import say, step
 
 MODULES = {"host-module": "apf_host", "guest-module": "apf_guest"}
@@ -61,7 +62,7 @@ class Build:
     """What the repository builds to for one release, below build/lab/<release>/."""
 
     def __init__(self, release):
-        self.image = HostImage(release).ensure()
+        self.image = image_of(release).ensure()
         self.release = release
         self.out = paths.BUILD / release
         self.stamps = self.out / "stamps.json"
@@ -69,6 +70,7 @@ class Build:
         self.modules = self.out / "modules"    # *.ko
         self.initrd = self.out / "l2-initrd"
         self.failed = {}                       # name of a module -> why it is not there
+        self.guest_kver = getattr(self.image, "guest_kver", self.image.kver)
 
     def chroot(self, script, what):
         """Run @script in the tree with the repository read-only at /src, build/lab/<release> at /out."""
@@ -151,6 +153,7 @@ class Build:
             say(f"no {source.name}/ yet, {name}.ko is not built")
             return None
         ko = self.modules / f"{name}{suffix}.ko"
+        kver = self.image.kver if name == MODULES["host-module"] else self.guest_kver
 
         def build():
             work = self.out / f"work{suffix}"
@@ -160,7 +163,7 @@ class Build:
                 mirror(paths.REPO / "include", work / "include")
             if (paths.REPO / "VERSION").exists():
                 shutil.copy(paths.REPO / "VERSION", work / "VERSION")
-            self.chroot(f"make -j$(nproc) -C /lib/modules/{self.image.kver}/build "
+            self.chroot(f"make -j$(nproc) -C /lib/modules/{kver}/build "
                         f"M=/out/work{suffix}/{source.name} W=1 {option} modules >/out/{ko.stem}.log 2>&1 || "
                         f"{{ cat /out/{ko.stem}.log; exit 1; }}\n"
                         f"mkdir -p /out/modules\n"
@@ -209,11 +212,12 @@ class Build:
                 self.chroot(f"gcc -std=gnu17 -O2 -Wall -Wextra -Wno-unused-parameter -static -pthread -o /out/{name} "
                             f"/src/tests/lab/workload/{name}.c", f"building {name}")
                 files[f"bin/{name}"] = (self.out / name).read_bytes()
-            nested = module_files(self.image.tree, self.image.kver, NESTED_MODULES)
+            nested = module_files(self.image.tree, self.guest_kver,
+                                  [m for m in NESTED_MODULES if has_module(self.image.tree, self.guest_kver, m)])
             files.update({f"modules/{name}": data for name, data in nested.items()})
             files["modules/nested"] = "\n".join(nested) + "\n"
             files.update({f"modules/{ko.name}": ko.read_bytes() for ko in kos})
-            make_initrd(self.image.tree, self.image.kver, L2_MODULES, files, self.initrd)
+            make_initrd(self.image.tree, self.guest_kver, L2_MODULES, files, self.initrd)
 
         key = repr((L2_MODULES, L2_PROGRAMS, NESTED_MODULES)) + fingerprint(source) + \
             "".join(hashlib.sha256(ko.read_bytes()).hexdigest() for ko in kos)
@@ -233,7 +237,8 @@ class Build:
         if "guest" in parts:
             host.put(self.initrd, host.l2_initrd)
         kos = [self.modules / f"{name}.ko" for folder, name in MODULES.items()
-               if folder in parts and (paths.REPO / folder).exists()]
+               if folder in parts and (paths.REPO / folder).exists()
+               and (name == MODULES["host-module"] or self.guest_kver == self.image.kver)]
         with step(f"installing into {host.name}"):
             changed = self.module_tree(kos)
             if changed:

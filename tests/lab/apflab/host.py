@@ -21,7 +21,8 @@ from . import paths, proc
 from .build import PARTS, Build
 from .console import tail
 from .errors import CommandFailed, HostDied, LabError, Timeout
-from .images import Emulator, HostImage
+from .flavours import image_of
+from .images import Emulator
 from .patience import patient
 from .progress import say, step
 
@@ -96,7 +97,7 @@ class Host:
         self.icount = icount  # the host's clock counts emulated instructions: one each nanosecond
         self.memory_mib = memory_mib
         self.name = name or release
-        self.image = HostImage(release)
+        self.image = image_of(release)
         self.vms = []
         self.unbuilt = {}  # modules that do not compile for this release, and why
         self.qemu = self.master = None
@@ -204,7 +205,7 @@ class Host:
                 "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                 "-kernel", self.image.kernel, "-initrd", self.image.initrd,
                 "-append", "console=ttyS0 net.ifnames=0 rw loglevel=5 mitigations=off audit=0 "
-                           "oops=panic panic=-1 systemd.show_status=0 systemd.default_timeout_start_sec=120s "
+                           f"oops=panic panic=-1 systemd.show_status=0 systemd.default_timeout_start_sec={patient(30):.0f}s "
                            f"plymouth.enable=0 {UNUSED} {PATIENT} {CLOCK}" + (f" preempt={self.preempt}" if self.preempt else ""),
                 "-drive", f"if=none,id=root,file={self.image.disk},format=raw,snapshot=on,cache=unsafe",
                 "-device", "virtio-blk-pci,drive=root",

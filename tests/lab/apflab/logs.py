@@ -4,8 +4,8 @@
 import json
 
 # Words of a kernel in trouble, whichever of the two modules was the cause.
-KERNEL_TROUBLE = ("BUG:", "WARNING:", "Oops", "Call Trace", "hung task", "blocked for more than", "refcount", "kmemleak",
-                  "Unexpected async PF", "apf_host: self-test", "not ok")
+KERNEL_TROUBLE = ("BUG:", "WARNING:", "Oops", "Call Trace", "hung task", "blocked for more than", "refcount",
+                  "new suspected memory leaks", "Unexpected async PF", "apf_host: self-test", "not ok")
 
 
 def trouble(text):

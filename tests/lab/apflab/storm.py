@@ -11,7 +11,7 @@ import re
 import time
 from dataclasses import dataclass
 
-from . import paths, verdict
+from . import checkers, paths, verdict
 from .errors import HostDied, LabError, Timeout, VMDied
 from .host import Host
 from .logs import trouble
@@ -196,6 +196,7 @@ def _clean(host, nl):
     found = trouble(host.dmesg())
     if found:
         raise Wrong(f"host: {found[0]}")
+    checkers.finish_host(host)
 
 
 # -- what must be true -----------------------------------------------------------------------------------------
@@ -273,4 +274,5 @@ def guest_counts(vm):
     found = trouble(vm.run("dmesg", check=True)[1])
     if found:
         raise Wrong(f"{vm.name}: {found[0]}")
+    checkers.finish_guest(vm)
     return rescues

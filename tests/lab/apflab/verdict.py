@@ -11,9 +11,10 @@ import re
 from dataclasses import dataclass
 
 # The first line of a report of the kernel.
-HEAD = re.compile(r"BUG: |WARNING: |Oops|general protection fault|double fault|stack segment|invalid opcode|divide error|"
+HEAD = re.compile(r"\bBUG: |WARNING: |Oops|general protection fault|double fault|stack segment|invalid opcode|divide error|"
                   r"UBSAN: |hung_task: |blocked for more than|refcount_t: |rcu: INFO|self-detected stall|"
-                  r"Unexpected async PF|unregister_netdevice: waiting|Kernel panic")
+                  r"Unexpected async PF|ODEBUG: (.*active state|Out of memory)|INFO: trying to register non-static key|"
+                  r"\d new suspected memory leaks|unregister_netdevice: waiting|Kernel panic")
 # What ends a report. The panic that an oops causes here belongs to it.
 END = re.compile(r"---\[ end (trace|Kernel panic)|Kernel panic - not syncing")
 OURS = re.compile(r"\[(apf_host|apf_guest)\]|\b(apf_host|apf_guest): ")
