@@ -62,7 +62,7 @@ static void diagnose_asyncpf_int(const struct subject *s, int offered, const cha
 		 "its CPUID does not offer kvm-asyncpf-int%s: KVM cannot notify the guest "
 		 "of missing pages, it can only halt vCPUs",
 		 model);
-	if (v->libvirt && v->config && domain_xml_offers_asyncpf_int(v->config))
+	if (!v->identity && v->config && domain_xml_offers_asyncpf_int(v->config))
 		diag_remedy(d,
 			    "its definition offers kvm-asyncpf-int already; shut the VM down and "
 			    "start it again (a reboot is not enough):\n  virsh shutdown %s\n"

@@ -274,8 +274,7 @@ void doctor_vm(const struct doctor_vm *given, struct diagnosis *d)
 	if (v.pid)
 		process_read(&s.process, v.proc_root, v.pid);
 	doctor_groups(&s);
-	vm_manager_find(v.libvirt, s.v1_group[0] ? s.v1_group : s.group, &s.process, v.name,
-			&s.vmm);
+	vm_manager_find(v.identity, &s.process, v.name, &s.vmm);
 	s.windows = is_windows(&s);
 
 	check_watched(&v, d);

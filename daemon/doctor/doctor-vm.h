@@ -17,7 +17,7 @@
 /**
  * struct doctor_vm - the facts about a VM
  * @name: an argument that apfctl accepts for the VM
- * @libvirt: libvirt manages the VM, so remedies are changes of its XML
+ * @identity: NULL if libvirt manages the VM, so that remedies are changes of its XML
  * @automatic: apfd decides about the gates
  * @proc_root: usually /proc
  * @sys_root: usually /sys
@@ -35,7 +35,7 @@
  */
 struct doctor_vm {
 	const char *name;
-	bool libvirt;
+	const struct identity *identity;
 	bool automatic;
 	const char *proc_root;
 	const char *sys_root;

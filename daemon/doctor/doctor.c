@@ -207,7 +207,7 @@ static void diagnose_vm(const struct query *q, const struct vm *vm, const char *
 	struct genl_info info = {};
 	struct doctor_vm v = {
 		.name = vm->name,
-		.libvirt = vm->view.libvirt_id >= 0,
+		.identity = vm->identity,
 		.automatic = vm_mode(vm) == POLICY_MODE_AUTO,
 		.proc_root = c->proc_root,
 		.sys_root = c->sys_root,

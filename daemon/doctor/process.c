@@ -93,13 +93,6 @@ static void read_descriptors(struct process *p, const char *proc_root, uint32_t 
 	}
 }
 
-const char *process_program(const struct process *p)
-{
-	const char *slash = p->args ? strrchr(p->args, '/') : NULL;
-
-	return slash ? slash + 1 : p->args ?: "";
-}
-
 const char *process_next_value(const struct process *p, const char *name, const char *at)
 {
 	for (const char *a = at ?: p->args; a && *a; a += strlen(a) + 1) {

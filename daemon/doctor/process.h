@@ -40,9 +40,6 @@ struct process {
 /* process_read: reads everything except @args; values that cannot be read stay unknown. */
 void process_read(struct process *p, const char *proc_root, uint32_t pid);
 
-/* process_program: file name of the first argument, "" if there is none. */
-const char *process_program(const struct process *p);
-
 /* process_next_value: the next value of an option @name after @at; NULL: the first, or no more. */
 const char *process_next_value(const struct process *p, const char *name, const char *at);
 

@@ -6,85 +6,72 @@
 
 #include "util.h"
 
-#define DIGITS "0123456789"
 /* What Kubernetes allows in a name. */
-#define NAME_CHARS "abcdefghijklmnopqrstuvwxyz" DIGITS "-."
+#define NAME_CHARS "abcdefghijklmnopqrstuvwxyz0123456789-."
 
-static bool begins(const char *s, const char *with)
+/* Is @name, up to its end or @len bytes, a name that a command line can contain as it is? */
+static bool is_name(const char *name, size_t len)
 {
-	return strncmp(s, with, strlen(with)) == 0;
+	return len > 0 && strspn(name, NAME_CHARS) >= len && name[0] != '-';
 }
 
-/* Copies the digits of @text between @before and @after; false if there are none. */
-static bool number_between(const char *text, const char *before, const char *after,
-			   char ret[static VM_MANAGER_NAME_MAX])
+/*
+ * The name of a VM in a pod is NAMESPACE/NAME if the namespace is known, else what the VM claims:
+ * for KubeVirt NAMESPACE_NAME. A namespace has neither '/' nor '_'.
+ */
+static void name_pod(const char *name, char ret[static VM_MANAGER_NAME_MAX])
 {
-	const char *at = strstr(text, before);
-	size_t len;
+	size_t len = strcspn(name, "/_");
+	const char *rest = name + len + (name[len] != '\0');
+	int n = 0;
 
-	if (!at)
-		return false;
-	at += strlen(before);
-	len = strspn(at, DIGITS);
-	if (len == 0 || len >= VM_MANAGER_NAME_MAX || !begins(at + len, after))
-		return false;
-	snprintf(ret, VM_MANAGER_NAME_MAX, "%.*s", (int)len, at);
-	return true;
+	if (is_name(name, len) && is_name(rest, strlen(rest)))
+		n = snprintf(ret, VM_MANAGER_NAME_MAX, "-n %.*s %s", (int)len, name, rest);
+	if (n <= 0 || n >= VM_MANAGER_NAME_MAX)
+		snprintf(ret, VM_MANAGER_NAME_MAX, "-n NAMESPACE VM");
 }
 
-/* Proxmox: the cgroup is qemu.slice/ID.scope, and the PID file has the number, too. */
-static bool is_proxmox(const char *group, const struct process *p,
-		       char ret[static VM_MANAGER_NAME_MAX])
+/* QEMU under a name that is not known is recognized by an option that only QEMU has. */
+static enum vm_manager_kind kind_by_vmm(const struct identity *i, const struct process *p)
 {
-	const char *pid_file = process_value_of(p, "pidfile");
-
-	return number_between(group, "/qemu.slice/", ".scope", ret) ||
-	       (pid_file && number_between(pid_file, "/qemu-server/", ".pid", ret));
+	switch (i->vmm) {
+	case VMM_QEMU:
+		return VM_MANAGER_QEMU;
+	case VMM_FIRECRACKER:
+		return VM_MANAGER_FIRECRACKER;
+	case VMM_CLOUD_HYPERVISOR:
+		return VM_MANAGER_CLOUD_HYPERVISOR;
+	case VMM_CROSVM:
+	case VMM_KVMTOOL:
+		return VM_MANAGER_OTHER;
+	case VMM_UNKNOWN:
+		break;
+	}
+	return process_value_of(p, "cpu") ? VM_MANAGER_QEMU : VM_MANAGER_OTHER;
 }
 
-/* KubeVirt names a domain NAMESPACE_NAME; a namespace has no '_'. */
-static void name_pod(const struct process *p, char ret[static VM_MANAGER_NAME_MAX])
-{
-	const char *value = process_value_of(p, "name");
-	char name[128];
-	size_t len;
-
-	snprintf(ret, VM_MANAGER_NAME_MAX, "-n NAMESPACE VM");
-	if (!value || !process_property(value, "guest", name, sizeof(name)))
-		return;
-	len = strspn(name, NAME_CHARS);
-	if (len > 0 && name[len] == '_' && name[len + 1] && name[0] != '-' &&
-	    name[len + 1 + strspn(name + len + 1, NAME_CHARS)] == '\0' && name[len + 1] != '-')
-		snprintf(ret, VM_MANAGER_NAME_MAX, "-n %.*s %s", (int)len, name, name + len + 1);
-}
-
-static bool is_qemu(const struct process *p)
-{
-	const char *program = process_program(p);
-
-	return begins(program, "qemu") || streq(program, "kvm") || process_value_of(p, "cpu");
-}
-
-void vm_manager_find(bool libvirt, const char *group, const struct process *p, const char *name,
+void vm_manager_find(const struct identity *i, const struct process *p, const char *name,
 		     struct vm_manager *ret)
 {
-	const char *program = process_program(p);
-
 	*ret = (struct vm_manager){};
 	snprintf(ret->name, sizeof(ret->name), "%s",
 		 strlen(name) < sizeof(ret->name) ? name : "VM");
-	if (libvirt) {
+	if (!i) {
 		ret->kind = VM_MANAGER_LIBVIRT;
-	} else if (is_proxmox(group, p, ret->name)) {
+		return;
+	}
+	switch (i->keeper) {
+	case KEEPER_PROXMOX:
 		ret->kind = VM_MANAGER_PROXMOX;
-	} else if (strstr(group, "/kubepods") || strstr(group, "-kubepods")) {
+		/* Only digits. */
+		snprintf(ret->name, sizeof(ret->name), "%.*s", VM_MANAGER_NAME_MAX - 1, i->id);
+		break;
+	case KEEPER_KUBERNETES:
 		ret->kind = VM_MANAGER_KUBERNETES;
-		name_pod(p, ret->name);
-	} else if (begins(program, "firecracker")) {
-		ret->kind = VM_MANAGER_FIRECRACKER;
-	} else if (begins(program, "cloud-hypervisor")) {
-		ret->kind = VM_MANAGER_CLOUD_HYPERVISOR;
-	} else if (is_qemu(p)) {
-		ret->kind = VM_MANAGER_QEMU;
+		name_pod(i->name, ret->name);
+		break;
+	case KEEPER_NONE:
+		ret->kind = kind_by_vmm(i, p);
+		break;
 	}
 }

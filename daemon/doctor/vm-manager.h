@@ -3,8 +3,7 @@
 #ifndef APFD_VM_MANAGER_H
 #define APFD_VM_MANAGER_H
 
-#include <stdbool.h>
-
+#include "identity.h"
 #include "process.h"
 
 enum vm_manager_kind {
@@ -31,12 +30,12 @@ struct vm_manager {
 };
 
 /*
- * vm_manager_find: decides by the cgroup and the command line.
- * @libvirt: libvirt of this host manages the VM
- * @group: path of the cgroup, "" if not known
+ * vm_manager_find: decides by the identity; see identity.h, which knows the managers' control
+ * groups, PID files and programs.
+ * @i: NULL: libvirt of this host manages the VM
  * @name: name of the VM, quoted for a shell
  */
-void vm_manager_find(bool libvirt, const char *group, const struct process *p, const char *name,
+void vm_manager_find(const struct identity *i, const struct process *p, const char *name,
 		     struct vm_manager *ret);
 
 #endif /* APFD_VM_MANAGER_H */

@@ -24,6 +24,9 @@ static struct stats_figures figures;
 static uint32_t guest[APF_GUEST_A_MAX + 1];
 static struct diagnosis d;
 static char *args;
+static bool foreign; /* libvirt does not know the VM */
+static struct identity identity;
+static struct identity_roots roots;
 
 /* @words separated by blanks, as a command line has them. */
 static inline void set_args(const char *words)
@@ -94,9 +97,12 @@ static inline int setup(void **state)
 	memset(&figures, 0, sizeof(figures));
 	memset(guest, 0, sizeof(guest));
 	memset(&d, 0, sizeof(d));
+	foreign = false;
+	roots = (struct identity_roots){ .proc_root = fixture_path("proc"),
+					 .run_root = fixture_path("run"),
+					 .pods_dir = fixture_path("pods") };
 	vm = (struct doctor_vm){
 		.name = "web1",
-		.libvirt = true,
 		.proc_root = fixture_path("proc"),
 		.sys_root = fixture_path("sys"),
 		.cgroup_root = fixture_path("sys/fs/cgroup"),
@@ -121,11 +127,24 @@ static inline int teardown(void **state)
 	return fixture_end();
 }
 
+/* What apfd finds out about a VM that libvirt does not know. */
+static inline void load_identity(void)
+{
+	struct vmm_args words = { .text = args };
+
+	for (const char *a = args; a && *a; a += strlen(a) + 1)
+		words.size += strlen(a) + 1;
+	identity_load(&roots, PID, &words, &identity);
+	vm.identity = &identity;
+}
+
 static inline void run(void)
 {
 	free(args);
 	args = vm.pid ? cmdline_load(vm.proc_root, (pid_t)vm.pid) : NULL;
 	vm.args = args;
+	if (foreign)
+		load_identity();
 	memset(&d, 0, sizeof(d));
 	doctor_vm(&vm, &d);
 }

@@ -95,19 +95,21 @@ static void test_swap_limit_v1(void **state)
 	look(CHECK_SWAP_LIMIT, DIAG_FAIL, "in /machine");
 }
 
+#define BURSTABLE                                                                      \
+	"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod3f0a1b2c_0d0e" \
+	"_4f00_8a00_1234567890ab.slice/crio-1.scope/c"
+#define GUARANTEED "/kubepods/pod3f0a1b2c-0d0e-4f00-8a00-1234567890ab/1"
+
 static void test_kubelet_forbids_swap(void **state)
 {
-	vm.libvirt = false;
-	fixture_file("proc/4711/cgroup",
-		     "0::/kubepods.slice/kubepods-burstable.slice/pod1.slice/crio-1.scope/c/x\n");
-	fixture_file("sys/fs/cgroup/kubepods.slice/kubepods-burstable.slice/pod1.slice/"
-		     "crio-1.scope/c/memory.swap.max",
-		     "0\n");
+	foreign = true;
+	fixture_file("proc/4711/cgroup", "0::" BURSTABLE "/x\n");
+	fixture_file("sys/fs/cgroup" BURSTABLE "/memory.swap.max", "0\n");
 	has(look(CHECK_SWAP_LIMIT, DIAG_FAIL, "may not swap"), "\n    swapBehavior: LimitedSwap");
 	assert_null(strstr(find(CHECK_SWAP_LIMIT)->remedy, "echo max"));
 	assert_null(strstr(find(CHECK_SWAP_LIMIT)->remedy, "make the pod Burstable"));
-	fixture_file("proc/4711/cgroup", "0::/kubepods/pod2/1\n");
-	fixture_file("sys/fs/cgroup/kubepods/pod2/1/memory.swap.max", "0\n");
+	fixture_file("proc/4711/cgroup", "0::" GUARANTEED "\n");
+	fixture_file("sys/fs/cgroup" GUARANTEED "/memory.swap.max", "0\n");
 	has(find(CHECK_SWAP_LIMIT), "make the pod Burstable");
 	/* Elsewhere. */
 	set_args("firecracker --id a");
@@ -166,7 +168,7 @@ static void test_who_locks(void **state)
 	has(find(CHECK_LOCKED), "\n  LimitMEMLOCK=64M");
 	fixture_file("proc/4711/limits", "Max locked memory  unlimited  unlimited  bytes\n");
 	has(find(CHECK_LOCKED), "RLIMIT_MEMLOCK (unlimited)");
-	vm.libvirt = false;
+	foreign = true;
 	set_args("qemu-kvm -cpu host -overcommit mem-lock=on");
 	has(find(CHECK_LOCKED), "\n  -overcommit mem-lock=on");
 	set_args("qemu-kvm -cpu host");
@@ -231,7 +233,7 @@ static void test_memory_in_a_file(void **state)
 	/* By what is resident: no option of Firecracker tells. */
 	set_args("firecracker --id a");
 	add_status("RssFile:\t3000000 kB\n");
-	vm.libvirt = false;
+	foreign = true;
 	has(look(CHECK_FILE_MEMORY, DIAG_WARN, "not from swap"), "snapshot");
 	add_status("RssFile:\t100000 kB\n");
 	look(CHECK_FILE_MEMORY, DIAG_OK, "");

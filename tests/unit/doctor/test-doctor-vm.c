@@ -93,7 +93,7 @@ static void test_cpuid(void **state)
 	assert_non_null(strstr(f->remedy, "\n  virsh start web1"));
 
 	/* Not libvirt's. */
-	vm.libvirt = false;
+	foreign = true;
 	f = look(CHECK_ASYNCPF_INT, DIAG_FAIL, "");
 	assert_non_null(
 		strstr(f->remedy, "\n  -cpu EPYC,monitor=off,kvmclock=on,kvm-asyncpf-int=on"));
@@ -243,8 +243,8 @@ static void test_nested(void **state)
 static void test_remedies_of_managers(void **state)
 {
 	static const char pod[] =
-		"0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice/"
-		"crio-1.scope\n";
+		"0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod3f0a1b2c_0d0e_"
+		"4f00_8a00_1234567890ab.slice/crio-1.scope\n";
 	static const struct {
 		const char *args, *group;
 		const char *asyncpf_int, *huge_pages, *devices, *encryption, *shared;
@@ -254,7 +254,7 @@ static void test_remedies_of_managers(void **state)
 		  "\n  qm set 101 --cpu host\n  qm shutdown 101 && qm start 101\n",
 		  "\n  qm set 101 --delete hugepages", "\n  qm set 101 --delete hostpci0",
 		  "\n  qm set 101 --delete amd-sev", "\n  qm set 101 --delete virtiofs0" },
-		{ "/usr/bin/kvm -pidfile /var/run/qemu-server/7.pid -cpu EPYC", "0::/x\n",
+		{ "/usr/bin/kvm -id 7 -pidfile /var/run/qemu-server/7.pid -cpu EPYC", "0::/x\n",
 		  "reported-model EPYC\n  qm set 7 --cpu custom-apf", "qm set 7 ", "qm set 7 ",
 		  "qm set 7 ", "qm set 7 " },
 		{ "/usr/libexec/qemu-kvm -name guest=prod_db-1,debug-threads=on -cpu EPYC", pod,
@@ -277,11 +277,12 @@ static void test_remedies_of_managers(void **state)
 		  "without encryption", "without shared memory" },
 	};
 
-	vm.libvirt = false;
+	foreign = true;
 	for (size_t i = 0; i < ELEMENTSOF(vcpus); i++)
 		vcpus[i].kvm_features = FEATURES_NAMED;
 	fixture_link("proc/4711/fd/8", "anon_inode:[vfio-device]");
 	fixture_link("proc/4711/fd/9", "/dev/sev");
+	fixture_file("run/qemu-server/7.pid", "4711\n");
 	add_status("RssShmem:\t4000000 kB\nHugetlbPages:\t1024 kB\n");
 	for (size_t i = 0; i < ELEMENTSOF(table); i++) {
 		set_args(table[i].args);
@@ -297,6 +298,13 @@ static void test_remedies_of_managers(void **state)
 			assert_null(strchr(d.findings[k].remedy, '@'));
 		}
 	}
+	/* The namespace is kubelet's, whatever the VM claims. */
+	fixture_file("pods/shop_virt-launcher-db-1-x_3f0a1b2c-0d0e-4f00-8a00-1234567890ab/x", "");
+	set_args("/usr/libexec/qemu-kvm -name guest=shop_db-1 -cpu EPYC");
+	fixture_file("proc/4711/cgroup", pod);
+	has(find(CHECK_ASYNCPF_INT), "kubectl edit vm -n shop db-1,");
+	set_args("/usr/libexec/qemu-kvm -name guest=prod_db-1 -cpu EPYC");
+	has(find(CHECK_ASYNCPF_INT), "kubectl edit vm -n NAMESPACE VM,");
 	/* Proxmox's own name for a set of features cannot be the base of a model. */
 	set_args("kvm -cpu x86-64-v2-AES,enforce");
 	fixture_file("proc/4711/cgroup", "0::/qemu.slice/101.scope\n");
@@ -314,7 +322,7 @@ static void test_hidden_kvm(void **state)
 	    "virsh edit web1, and take out\n  <kvm><hidden state='on'/></kvm>");
 	assert_string_equal(look(CHECK_ASYNCPF_INT, DIAG_FAIL, "")->remedy, "see asyncpf first");
 	vm.live = NULL;
-	vm.libvirt = false;
+	foreign = true;
 	set_args("kvm -cpu host,kvm=off");
 	has(find(CHECK_ASYNCPF), "take kvm=off");
 	fixture_file("proc/4711/cgroup", "0::/qemu.slice/101.scope\n");
