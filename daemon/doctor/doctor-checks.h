@@ -45,6 +45,9 @@ void doctor_numa(const struct subject *s, struct diagnosis *d);
 /* doctor_limits: limits of the VM's cgroup. */
 void doctor_limits(const struct subject *s, struct diagnosis *d);
 
+/* doctor_psi_trigger: whether the kernel notifies apfd of the VM's pressure. */
+void doctor_psi_trigger(const struct doctor_vm *v, struct diagnosis *d);
+
 /* doctor_groups: finds the cgroups of @s. */
 void doctor_groups(struct subject *s);
 

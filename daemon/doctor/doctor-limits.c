@@ -156,6 +156,38 @@ uint64_t doctor_group_swap_bytes(const struct subject *s)
 	return 0;
 }
 
+/* Without notifications, pressure is noticed at the next regular reading of the figures. */
+#define LATE "pressure is noticed up to a second later"
+
+void doctor_psi_trigger(const struct doctor_vm *v, struct diagnosis *d)
+{
+	if (!v->psi_group) {
+		diag_add(d, CHECK_PSI_TRIGGER, DIAG_OK, "no cgroup is only this VM's: " LATE);
+	} else if (v->psi_armed) {
+		diag_add(d, CHECK_PSI_TRIGGER, DIAG_OK,
+			 "the kernel notifies apfd when the VM waits for memory");
+	} else if (v->psi_error == 0) {
+		diag_add(d, CHECK_PSI_TRIGGER, DIAG_OK, "not needed: nothing of the VM is on swap");
+	} else if (v->psi_error == -EOPNOTSUPP) {
+		diag_add(d, CHECK_PSI_TRIGGER, DIAG_OK,
+			 "no memory.pressure in %.200s (see psi of the host): " LATE, v->psi_group);
+	} else if (v->psi_error == -EPERM || v->psi_error == -EACCES) {
+		/* Linux before 6.5, and the group of a user. */
+		diag_add(d, CHECK_PSI_TRIGGER, DIAG_OK,
+			 "apfd may not write to memory.pressure in %.200s: " LATE, v->psi_group);
+	} else {
+		diag_add(d, CHECK_PSI_TRIGGER, DIAG_WARN,
+			 "the kernel does not notify apfd of pressure in %.200s: %s: " LATE,
+			 v->psi_group, strerror(-v->psi_error));
+		if (v->psi_error == -EROFS)
+			diag_remedy(d, "apfd's unit must not make control groups read-only:\n"
+				       "  systemctl edit apfd\n"
+				       "  [Service]\n  ProtectControlGroups=no\n"
+				       "  systemctl restart apfd");
+	}
+}
+#undef LATE
+
 void doctor_limits(const struct subject *s, struct diagnosis *d)
 {
 	const struct doctor_vm *v = s->v;

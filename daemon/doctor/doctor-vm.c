@@ -291,6 +291,7 @@ void doctor_vm(const struct doctor_vm *given, struct diagnosis *d)
 	doctor_memory(&s, d);
 	doctor_numa(&s, d);
 	doctor_limits(&s, d);
+	doctor_psi_trigger(&v, d);
 	if (!v.why_unwatched) {
 		check_swap_ins(&s, d);
 		check_probe_misses(&v, d);

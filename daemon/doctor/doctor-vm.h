@@ -24,6 +24,9 @@
  * @cgroup_root: usually /sys/fs/cgroup
  * @pid: 0 if not known
  * @args: arguments of the process, see cmdline_load(); NULL if they could not be read
+ * @psi_group: control group that is only the VM's, so that its pressure is read; NULL if none
+ * @psi_armed: the kernel notifies apfd when tasks of @psi_group wait for memory
+ * @psi_error: why the kernel does not, -errno; 0 if this was not needed yet
  * @live: XML of the running domain, NULL if it could not be read
  * @config: XML for the next start of the domain, NULL if it could not be read
  * @module: apf_host is loaded
@@ -42,6 +45,9 @@ struct doctor_vm {
 	const char *cgroup_root;
 	uint32_t pid;
 	const char *args;
+	const char *psi_group;
+	bool psi_armed;
+	int psi_error;
 	const struct domain_xml *live;
 	const struct domain_xml *config;
 	bool module;

@@ -214,6 +214,11 @@ static void diagnose_vm(const struct query *q, const struct vm *vm, const char *
 		.cgroup_root = c->cgroup_root,
 		.pid = vm->view.pid,
 		.args = q->args,
+		.psi_group = vm->memory.cgroup && !vm->memory.shared
+				     ? cgroup_path(vm->memory.cgroup)
+				     : NULL,
+		.psi_armed = vm->memory.psi_source != NULL,
+		.psi_error = vm->memory.psi_error,
 		.live = parse(live, &live_xml),
 		.config = parse(config, &config_xml),
 		.why_unwatched = vm->module_id ? NULL : vm->why_unwatched,

@@ -58,7 +58,7 @@ static void unwatch_psi(struct memory *m)
 /* What was read before is about another group, or about the group in another way. */
 static void forget_readings(struct memory *m, double figures[static PRESSURE_FIGURE_MAX + 1])
 {
-	m->psi_refused = false;
+	m->psi_error = 0;
 	m->pressure = (struct pressure){};
 	m->status_swap_bytes = UINT64_MAX;
 	pressure_none(figures);
@@ -110,7 +110,7 @@ static void watch_psi(struct memory *m)
 {
 	int r;
 
-	if (m->psi_source || m->psi_refused)
+	if (m->psi_source || m->psi_error)
 		return;
 	r = cgroup_trigger(m->cgroup, PSI_STALL_USEC, PSI_WINDOW_USEC);
 	/* Since Linux 6.5 a window of two seconds needs no privilege. */
@@ -122,7 +122,7 @@ static void watch_psi(struct memory *m)
 		return;
 	/* Not fatal: the next tick sees the same wait, a little later. */
 	cgroup_untrigger(m->cgroup);
-	m->psi_refused = true;
+	m->psi_error = r;
 	log_fields(LOG_DEBUG, r, ((const struct log_field[]){ { "APF_VM", m->env.name }, {} }),
 		   "The kernel does not report when VM %s waits for memory, ignoring", m->env.name);
 }

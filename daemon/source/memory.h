@@ -59,7 +59,7 @@ struct memory_env {
  * @cgroup_changed: @cgroup has changed since the last PropertiesChanged signal
  * @psi_source: ready when a task of the group waited for memory; set only when the group has
  *	pages on swap, because the kernel runs a thread for each such trigger
- * @psi_refused: the kernel does not allow @psi_source
+ * @psi_error: why @psi_source could not be set, -errno; 0 while there was no error
  * @env: copy for the callback of @psi_source
  * @pressure: earlier readings
  * @active: pages of the process were swapped lately, or its files were read only once: they
@@ -78,7 +78,7 @@ struct memory {
 	bool shared;
 	bool cgroup_changed;
 	sd_event_source *psi_source;
-	bool psi_refused;
+	int psi_error;
 	struct memory_env env;
 	struct pressure pressure;
 	bool active;

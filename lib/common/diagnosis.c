@@ -44,6 +44,7 @@ const struct diag_check_row diag_checks[_DIAG_CHECK_MAX] = {
 	[CHECK_UFFD] = { "uffd", true },
 	[CHECK_NUMA] = { "numa", true },
 	[CHECK_SWAP_LIMIT] = { "swap-limit", true },
+	[CHECK_PSI_TRIGGER] = { "psi-trigger", true },
 	[CHECK_SWAP_INS] = { "swap-ins", true },
 	[CHECK_PROBE_MISSES] = { "probe-misses", true },
 };

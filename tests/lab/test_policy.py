@@ -218,8 +218,7 @@ def test_a_restart_does_not_flap(host, nl, thrash, calm):
     changed = [m for _, m, _ in signals(host, thrash, begin) + signals(host, calm, begin) if m == "GateChanged"]
     assert changed == []
     assert (gate(nl, calm), gate(nl, thrash)) == ([OFF], [ON])
-    # Now that there are VMs, so that machine.slice is there and can be written to: the kernel tells
-    # of the pressure of each that has something on swap.
+    # The kernel tells of the pressure of each that has something on swap.
     links = host.run("ls -l /proc/$(systemctl show -P MainPID apfd)/fd").stdout
     assert links.count("/memory.pressure") >= 2, links
 

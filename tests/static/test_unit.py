@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-# Exposure times ten: what systemd-analyze says of the sandbox must not get worse than that.
-EXPOSURE_MAX = 20
+# Exposure times ten: what systemd-analyze says of the sandbox must not get worse than that. 2 of it are
+# for ProtectControlGroups=no, which the unit explains.
+EXPOSURE_MAX = 22
 
 
 @pytest.fixture

@@ -120,6 +120,25 @@ static void test_kubelet_forbids_swap(void **state)
 	    "\n  echo max > '/sys/fs/cgroup/firecracker/a/memory.swap.max'");
 }
 
+static void test_psi_trigger(void **state)
+{
+	look(CHECK_PSI_TRIGGER, DIAG_OK, "no cgroup is only this VM's");
+	vm.psi_group = "/qemu.slice/101.scope";
+	look(CHECK_PSI_TRIGGER, DIAG_OK, "not needed");
+	vm.psi_error = -EOPNOTSUPP;
+	look(CHECK_PSI_TRIGGER, DIAG_OK, "see psi of the host");
+	vm.psi_error = -EPERM;
+	look(CHECK_PSI_TRIGGER, DIAG_OK, "may not write to memory.pressure in /qemu.slice/101");
+	vm.psi_error = -ENOMEM;
+	assert_string_equal(look(CHECK_PSI_TRIGGER, DIAG_WARN, "Cannot allocate memory")->remedy,
+			    "");
+	vm.psi_error = -EROFS;
+	has(look(CHECK_PSI_TRIGGER, DIAG_WARN, "in /qemu.slice/101.scope: Read-only file system"),
+	    "\n  ProtectControlGroups=no\n");
+	vm.psi_armed = true;
+	look(CHECK_PSI_TRIGGER, DIAG_OK, "notifies apfd when the VM waits");
+}
+
 static void test_libvirt_limits_swap(void **state)
 {
 	struct domain_xml live = { .swap_limited = true };
@@ -304,6 +323,7 @@ int main(void)
 		TEST(test_swap_limit),
 		TEST(test_swap_limit_v1),
 		TEST(test_kubelet_forbids_swap),
+		TEST(test_psi_trigger),
 		TEST(test_libvirt_limits_swap),
 		TEST(test_devices_without_vfio),
 		TEST(test_who_locks),

@@ -341,11 +341,18 @@ static void test_trigger_is_let_go(void **state)
 	char pipe[PATH_MAX];
 
 	snprintf(pipe, sizeof(pipe), "%s/cgroup/memfd.scope/libvirt/memory.pressure", fixture_root);
-	is_cgroup2 = true;
 	assert_int_equal(mkfifo(pipe, 0600), 0);
 	set_swap("/memfd.scope/libvirt", 0, 0);
 	read_memory(0, SHARED);
 	assert_false(is_triggered(pipe));
+	assert_int_equal(memory[0].psi_error, 0);
+	/* A file of another file system. */
+	set_swap("/memfd.scope/libvirt", 1, 0);
+	read_memory(0, SHARED);
+	assert_int_equal(memory[0].psi_error, -EOPNOTSUPP);
+	memory_reset(&memory[0], figures);
+	assert_int_equal(memory[0].psi_error, 0);
+	is_cgroup2 = true;
 	set_swap("/memfd.scope/libvirt", 1, 0);
 	read_memory(0, SHARED);
 	assert_true(is_triggered(pipe));
