@@ -44,7 +44,7 @@ static int add_target(struct targets *targets, const char *name, const char *pat
 	return STATUS_OK;
 }
 
-static bool is_pattern(const char *text)
+bool is_pattern(const char *text)
 {
 	return strpbrk(text, "*?[") != NULL;
 }

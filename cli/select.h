@@ -14,6 +14,9 @@
 
 struct json_object;
 
+/* True for a pattern of names in the manner of glob(7). */
+bool is_pattern(const char *text);
+
 /**
  * struct target - a VM to work on
  * @name: for messages: the argument as given, or the VM's name if a pattern or --all found it

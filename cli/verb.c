@@ -90,6 +90,14 @@ const struct verb verbs[] = {
 	  "  default  the mode of the configuration; for vCPUs, the mode of the VM\n"
 	  "Either all given vCPUs of a VM are changed or none. --persistent: also for later\n"
 	  "starts of the VM. Each mode but auto ends automatic control." },
+	{ "forget",
+	  { { "VM", COMPLETE_STORED, ARG_SOME } },
+	  0,
+	  verb_forget,
+	  "Remove the stored settings of VMs that do not exist any more",
+	  "Only of VMs that libvirt does not know, and that do not run; for a VM that runs, use\n"
+	  "'apfctl set VM default --persistent'. VM is a name, an id, a UUID or a FILE that\n"
+	  "'apfctl list --stored' shows, or a pattern of names." },
 	{ "why",
 	  { VM_SOME },
 	  OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_ALL),
@@ -152,6 +160,7 @@ const struct verb verbs[] = {
 	  "The same as 'apfctl --help' and 'apfctl VERB --help'." },
 	{ "__tables", {}, 0, verb_complete_tables, NULL, NULL },
 	{ "__vms", {}, 0, verb_complete_vms, NULL, NULL },
+	{ "__stored", {}, 0, verb_complete_stored, NULL, NULL },
 };
 
 const size_t n_verbs = ELEMENTSOF(verbs);

@@ -19,6 +19,7 @@
 enum completion {
 	COMPLETE_NOTHING,
 	COMPLETE_VM,
+	COMPLETE_STORED, /* a VM that does not run, and whose settings are stored */
 	COMPLETE_MODE,
 	COMPLETE_VERB,
 };
@@ -149,6 +150,7 @@ int verb_auto(struct apfctl *ctl);
 int verb_set(struct apfctl *ctl);
 int verb_why(struct apfctl *ctl);
 int verb_reload(struct apfctl *ctl);
+int verb_forget(struct apfctl *ctl);
 int verb_top(struct apfctl *ctl);
 int verb_monitor(struct apfctl *ctl);
 int verb_policy_replay(struct apfctl *ctl);
@@ -156,5 +158,6 @@ int verb_metrics(struct apfctl *ctl);
 int verb_doctor(struct apfctl *ctl);
 int verb_complete_tables(struct apfctl *ctl);
 int verb_complete_vms(struct apfctl *ctl);
+int verb_complete_stored(struct apfctl *ctl);
 
 #endif

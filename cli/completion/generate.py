@@ -87,6 +87,7 @@ def zsh_option(option, values=()):
 def zsh_parts(tables):
     actions = {
         'vm': '_apfctl_vms',
+        'stored': '_apfctl_stored',
         'mode': f'({" ".join(tables["modes"])})',
         'verb': '_apfctl_verbs',
         'vm mode': '_apfctl_vms_and_modes',
@@ -123,8 +124,8 @@ def fish_parts(tables):
     for verb in tables['verbs']:
         lines.append(f'complete -c apfctl -n "not __fish_seen_subcommand_from $__apfctl_verbs" '
                      f'-a {verb["name"]} -d {shlex.quote(verb["help"])}')
-        actions = {'vm': '(__apfctl_vms)', 'mode': ' '.join(tables['modes']),
-                   'verb': ' '.join(verbs), 'nothing': ''}
+        actions = {'vm': '(__apfctl_vms __vms)', 'stored': '(__apfctl_vms __stored)',
+                   'mode': ' '.join(tables['modes']), 'verb': ' '.join(verbs), 'nothing': ''}
         places, any_number = kinds_of(verb)
         for number, kinds in enumerate(places, 1):
             test = '-ge' if any_number and number == len(places) else '-eq'

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Hidden verbs for shell completion: "__tables", from which the build generates the
- * completion scripts, and "__vms", which the scripts call.
+ * completion scripts, and "__vms" and "__stored", which the scripts call.
  */
 #include <stdio.h>
 
@@ -15,10 +15,8 @@
 #include "verb.h"
 
 static const char *const completion_names[] = {
-	[COMPLETE_NOTHING] = "nothing",
-	[COMPLETE_VM] = "vm",
-	[COMPLETE_MODE] = "mode",
-	[COMPLETE_VERB] = "verb",
+	[COMPLETE_NOTHING] = "nothing", [COMPLETE_VM] = "vm",	  [COMPLETE_STORED] = "stored",
+	[COMPLETE_MODE] = "mode",	[COMPLETE_VERB] = "verb",
 };
 
 static const char *const count_names[] = {
@@ -185,5 +183,17 @@ int verb_complete_vms(struct apfctl *ctl)
 	status = bus_read_vms(&ctl->client, &list);
 	for (size_t i = 0; status == STATUS_OK && i < list.n; i++)
 		puts(vm_label(&list.vms[i]));
+	return status;
+}
+
+int verb_complete_stored(struct apfctl *ctl)
+{
+	_cleanup_(stored_rows_clear) struct stored_rows rows = {};
+	int status;
+
+	status = bus_list_stored(&ctl->client, &rows);
+	for (size_t i = 0; status == STATUS_OK && i < rows.n; i++)
+		if (!rows.all[i].running)
+			puts(stored_label(&rows.all[i]));
 	return status;
 }

@@ -12,8 +12,7 @@
 #include "names.h"
 #include "polkit.h"
 #include "server.h"
-#include "stored.h"
-#include "utf8.h"
+#include "stored-bus.h"
 #include "virt.h"
 #include "vm.h"
 
@@ -95,52 +94,6 @@ static int method_diagnose(sd_bus_message *message, void *userdata, sd_bus_error
 	struct server *s = userdata;
 
 	return diagnose_host(s, message);
-}
-
-static bool is_running(struct registry *vms, const struct stored_vm *entry)
-{
-	const struct vm *vm;
-
-	REGISTRY_FOREACH(vm, vms)
-	if (vm->identity && stored_matches(entry, vm->identity))
-		return true;
-	return false;
-}
-
-static int append_stored(sd_bus_message *m, const struct stored_vm *entry, bool running)
-{
-	_cleanup_free_ char *vcpus = NULL, *file = strdup(entry->file);
-	int r;
-
-	r = settings_format_vcpus(&entry->settings, &vcpus);
-	if (r < 0 || !file)
-		return -ENOMEM;
-	utf8_make_valid(file);
-	return sd_bus_message_append(
-		m, "a{sv}", 10, "File", "s", file, "Name", "s", entry->name, "ID", "s", entry->id,
-		"UUID", "s", entry->uuid, "Scope", "s", entry->scope, "Mode", "s",
-		settings_mode_to_string(entry->settings.mode), "VCPUModes", "s", vcpus, "Used", "t",
-		entry->used_usec, "Running", "b", (int)running, "Error", "s", entry->error);
-}
-
-static int method_list_stored(sd_bus_message *message, void *userdata, sd_bus_error *error)
-{
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	struct server *s = userdata;
-	const struct stored_vm *entry;
-	int r;
-
-	r = sd_bus_message_new_method_return(message, &reply);
-	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'a', "a{sv}");
-	TAILQ_FOREACH(entry, stored_all(s->context->stored), list) {
-		if (r < 0)
-			break;
-		r = append_stored(reply, entry, is_running(&s->context->vms, entry));
-	}
-	if (r >= 0)
-		r = sd_bus_message_close_container(reply);
-	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
 static int property_get_version(sd_bus *bus, const char *path, const char *interface,
@@ -332,7 +285,10 @@ static const sd_bus_vtable manager_vtable[] = {
 		method_diagnose, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("ListStored",
 		SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", settings),
-		method_list_stored, SD_BUS_VTABLE_UNPRIVILEGED),
+		stored_bus_list, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("ForgetStored",
+		SD_BUS_ARGS("s", file), SD_BUS_NO_RESULT,
+		stored_bus_forget, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_PROPERTY("Version", "s", property_get_version, 0,
 		SD_BUS_VTABLE_PROPERTY_CONST),
 	SD_BUS_PROPERTY("HostModule", "s", property_get_host_module, 0,

@@ -38,10 +38,12 @@ struct stored {
 /**
  * struct write - cookie of a request to the store
  * @uuid: under which the VM was shown; "" if nobody waits for the result
+ * @removed: gets the result of a stored_forget(); then @cookie is its argument
  */
 struct write {
 	char uuid[UUID_LEN + 1];
 	void *cookie;
+	stored_removed_fn removed;
 };
 
 /* ---- the content of a file ---- */
@@ -192,7 +194,7 @@ static struct stored_vm *add(struct stored *s, const char *file)
 	return vm;
 }
 
-static struct stored_vm *find_by_file(const struct stored *s, const char *file)
+struct stored_vm *stored_find_file(const struct stored *s, const char *file)
 {
 	struct stored_vm *vm;
 
@@ -204,7 +206,7 @@ static struct stored_vm *find_by_file(const struct stored *s, const char *file)
 
 bool stored_matches(const struct stored_vm *vm, const struct identity *i)
 {
-	return !vm->unread && vm->scope[0] && streq(vm->scope, i->scope) &&
+	return !vm->unread && !vm->forgotten && vm->scope[0] && streq(vm->scope, i->scope) &&
 	       streq(vm->uuid, i->uuid) && (i->uuid[0] || streq(vm->name, i->name));
 }
 
@@ -235,7 +237,7 @@ static void choose_file(const struct stored *s, const struct identity *i, char *
 		if (!isalnum((unsigned char)*p) && *p != '-' && (*p != '.' || p == base))
 			*p = '_';
 	snprintf(buf, size, "%s" STORE_SUFFIX, base);
-	for (unsigned int n = 2; find_by_file(s, buf); n++)
+	for (unsigned int n = 2; stored_find_file(s, buf); n++)
 		snprintf(buf, size, "%s-%u" STORE_SUFFIX, base, n);
 }
 
@@ -262,25 +264,45 @@ static int write_vm(struct stored *s, const struct stored_vm *vm, const char *uu
 	return r;
 }
 
+/* The file of @vm was written, or it was removed if there is nothing to store. */
+static void file_written(struct stored *s, struct stored_vm *vm, int error)
+{
+	if (error < 0)
+		snprintf(vm->error, sizeof(vm->error), "not written: %s", strerror(-error));
+	else if (!vm->unread)
+		vm->error[0] = '\0';
+	if (error >= 0 && !vm->unread && settings_empty(&vm->settings))
+		vm_free_stored(s, vm);
+}
+
+/* The file of @vm was removed on request. */
+static void file_removed(struct stored *s, struct stored_vm *vm, int error)
+{
+	vm->forgotten = false;
+	if (error >= 0)
+		vm_free_stored(s, vm);
+}
+
 static void on_written(const char *name, int error, void *cookie, void *userdata)
 {
 	_cleanup_free_ struct write *w = cookie;
 	struct stored *s = userdata;
-	struct stored_vm *vm = find_by_file(s, name);
+	struct stored_vm *vm = stored_find_file(s, name);
 	char text[512] = "";
 
 	if (error < 0) {
-		snprintf(text, sizeof(text), "cannot write %.200s/%.200s: %s", s->dir, name,
-			 strerror(-error));
-		log_warning("Settings of a VM are not stored: %s", text);
+		snprintf(text, sizeof(text), "cannot %s %.200s/%.200s: %s",
+			 w->removed ? "remove" : "write", s->dir, name, strerror(-error));
+		log_warning("Settings of a VM are not %s: %s", w->removed ? "removed" : "stored",
+			    text);
 	}
-	if (vm && error < 0)
-		snprintf(vm->error, sizeof(vm->error), "not written: %s", strerror(-error));
-	else if (vm && !vm->unread)
-		vm->error[0] = '\0';
-	if (vm && error >= 0 && !vm->unread && settings_empty(&vm->settings))
-		vm_free_stored(s, vm);
-	if (w->uuid[0] || w->cookie)
+	if (vm && w->removed)
+		file_removed(s, vm, error);
+	else if (vm)
+		file_written(s, vm, error);
+	if (w->removed)
+		w->removed(error, text, w->cookie);
+	else if (w->uuid[0] || w->cookie)
 		s->ops->written(w->uuid, error, text, w->cookie, s->userdata);
 	if (s->load_again && !store_is_busy(s->store))
 		(void)stored_load(s);
@@ -338,13 +360,30 @@ void stored_seen(struct stored *s, const struct identity *i)
 	(void)write_vm(s, vm, "", NULL);
 }
 
+int stored_forget(struct stored *s, struct stored_vm *vm, stored_removed_fn fn, void *userdata)
+{
+	_cleanup_free_ struct write *w = calloc(1, sizeof(*w));
+	int r;
+
+	if (!w)
+		return -ENOMEM;
+	w->removed = fn;
+	w->cookie = userdata;
+	r = store_write(s->store, vm->file, NULL, w);
+	if (r < 0)
+		return r;
+	TAKE_PTR(w);
+	vm->forgotten = true;
+	return 0;
+}
+
 void stored_expire(struct stored *s, uint64_t now_usec)
 {
 	struct stored_vm *vm, *next;
 
 	for (vm = TAILQ_FIRST(&s->vms); vm; vm = next) {
 		next = TAILQ_NEXT(vm, list);
-		if (vm->unread || vm->used_usec > now_usec ||
+		if (vm->unread || vm->forgotten || vm->used_usec > now_usec ||
 		    now_usec - vm->used_usec < UNUSED_MAX_USEC)
 			continue;
 		log_info("VM %s was not seen for a year: its settings, %s/%s, are removed",

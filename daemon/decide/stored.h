@@ -19,6 +19,7 @@ struct stored;
  * struct stored_vm - a file
  * @error: why the file cannot be used, or was not written; "" if it is right
  * @unread: the file could not be read, so only @file and @error are set
+ * @forgotten: the file is being removed: no VM gets its settings
  * @uuid: "" if the VMM has none
  * @used_usec: when the VM was seen last, to a day, CLOCK_REALTIME
  */
@@ -27,6 +28,7 @@ struct stored_vm {
 	char *file;
 	char error[256];
 	bool unread;
+	bool forgotten;
 	char scope[IDENTITY_SCOPE_MAX + 1];
 	char uuid[UUID_LEN + 1];
 	char name[IDENTITY_NAME_MAX + 1];
@@ -61,6 +63,15 @@ APF_DEFINE_CLEANUP(struct stored *, stored_free);
  */
 int stored_load(struct stored *s);
 
+/*
+ * stored_removed_fn: the result of a stored_forget(), as @written above. After a failure the
+ * settings are as before.
+ */
+typedef void (*stored_removed_fn)(int error, const char *text, void *userdata);
+
+/* stored_find_file: by the name of the file; NULL if there is none. */
+struct stored_vm *stored_find_file(const struct stored *s, const char *file);
+
 /* stored_find: NULL if there are no settings. */
 struct stored_vm *stored_find(const struct stored *s, const struct identity *i);
 
@@ -77,6 +88,9 @@ void stored_seen(struct stored *s, const struct identity *i);
  */
 int stored_put(struct stored *s, const struct identity *i, const struct settings *settings,
 	       const char *uuid, void *cookie);
+
+/* stored_forget: removes the file of @vm; @fn follows. 0; errors of store_write(). */
+int stored_forget(struct stored *s, struct stored_vm *vm, stored_removed_fn fn, void *userdata);
 
 /* stored_expire: removes settings of VMs that were not seen for a year. */
 void stored_expire(struct stored *s, uint64_t now_usec);

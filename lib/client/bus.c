@@ -39,6 +39,9 @@ static const struct bus_failure failures[] = {
 	{ BUS_ERROR_NO_HOST_MODULE, STATUS_MISSING, "apf_host is not loaded", "modprobe apf_host" },
 	{ BUS_ERROR_NOT_WATCHED, STATUS_FAILED, NULL,
 	  "the VM must be a running KVM guest; if it is starting, try again" },
+	{ BUS_ERROR_NO_SUCH_SETTINGS, STATUS_NO_SUCH_VM, NULL,
+	  "'apfctl list --stored' shows all stored settings" },
+	{ BUS_ERROR_VM_RUNS, STATUS_FAILED, NULL, "'apfctl set VM default --persistent'" },
 	{ BUS_ERROR_FAILED, STATUS_FAILED, NULL, "see 'journalctl -u apfd'" },
 	{ SD_BUS_ERROR_LIMITS_EXCEEDED, STATUS_FAILED, NULL, "try again" },
 	{ SD_BUS_ERROR_ACCESS_DENIED, STATUS_NOT_ALLOWED, NULL,
@@ -511,6 +514,26 @@ int bus_reload(struct client *client)
 	return status_fail(STATUS_FAILED,
 			   "%s: the configuration is wrong; the last good one stays in effect:%s",
 			   client->task, lines ?: "");
+}
+
+int bus_forget(struct client *client, const char *name, const char *file)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+	int r, status;
+
+	status = new_call(client, BUS_PATH_ROOT, BUS_INTERFACE_MANAGER, "ForgetStored", &m);
+	if (status != STATUS_OK)
+		return status;
+	r = sd_bus_message_append(m, "s", file);
+	if (r >= 0)
+		r = sd_bus_message_set_allow_interactive_authorization(m, client->ask_password);
+	if (r < 0)
+		return status_fail(STATUS_FAILED, "%s: cannot make a D-Bus message: %s",
+				   client->task, strerror(-r));
+	polkit_agent_start(client);
+	r = sd_bus_call(client->bus, m, CHANGE_TIMEOUT_USEC, &error, &reply);
+	return r < 0 ? bus_fail_call(client, name, &error, r) : STATUS_OK;
 }
 
 static bool is_state(const char *mode)

@@ -83,6 +83,9 @@ int bus_new_set_mode(struct client *client, const char *path, const struct mode_
 /* Lets apfd read its configuration again. */
 int bus_reload(struct client *client);
 
+/* Removes the stored settings in @file, of the VM that the user calls @name. */
+int bus_forget(struct client *client, const char *name, const char *file);
+
 /* Calls Diagnose() of @interface on the object at @path. */
 int bus_diagnose(struct client *client, const char *subject, const char *path,
 		 const char *interface, struct check_list *list);

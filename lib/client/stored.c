@@ -41,6 +41,11 @@ int stored_rows_read(sd_bus_message *m, struct stored_rows *rows, const char **r
 	return props_read_array(m, append_row, rows, ret_bad);
 }
 
+const char *stored_label(const struct stored_row *row)
+{
+	return row->name[0] ? row->name : row->file;
+}
+
 void stored_rows_clear(struct stored_rows *rows)
 {
 	for (size_t i = 0; i < rows->n; i++) {

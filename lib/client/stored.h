@@ -35,6 +35,9 @@ struct stored_rows {
 
 /* stored_rows_read: reads the reply. 0 or negative errno; @ret_bad as in vm.h. */
 int stored_rows_read(sd_bus_message *m, struct stored_rows *rows, const char **ret_bad);
+/* stored_label: what the VM is called: its name, or that of its file if it has none. */
+const char *stored_label(const struct stored_row *row);
+
 void stored_rows_clear(struct stored_rows *rows);
 
 #endif

@@ -27,6 +27,10 @@
 #define BUS_ERROR_NOT_WATCHED	 "org.apfd.Error.NotWatched"
 #define BUS_ERROR_FAILED	 "org.apfd.Error.Failed"
 
+/* Of ForgetStored(). */
+#define BUS_ERROR_NO_SUCH_SETTINGS "org.apfd.Error.NoSuchSettings"
+#define BUS_ERROR_VM_RUNS	   "org.apfd.Error.VMRuns"
+
 /* The polkit action for every method that changes something. */
 #define POLKIT_ACTION_MANAGE "org.apfd.manage"
 

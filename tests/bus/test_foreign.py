@@ -268,6 +268,56 @@ def test_settings_last(start_apfd, world, directory):
     assert os.listdir(f"{directory}/state/vms") == ["b.vm"]
 
 
+def forget(apfd, file):
+    apfd.object(apfdtest.ROOT, MANAGER).ForgetStored(file)
+
+
+def error_of(function, *args):
+    with pytest.raises(dbus.DBusException) as e:
+        function(*args)
+    return e.value.get_dbus_name().removeprefix("org.apfd.Error."), e.value.get_dbus_message()
+
+
+def test_forget(start_apfd, world, directory, polkit):
+    """Only of VMs that do not run, and only with permission; the reply comes when the file is gone."""
+    world.write("state/vms/bad.vm", "Mode=of")
+    web = world.proxmox(101, "web-01", UUID_A)
+    apfd = start_apfd(*world.options)
+    appears(apfd, "web-01")
+    set_mode(apfd, "101", "off")
+    assert error_of(forget, apfd, "web-01.vm") == (
+        "VMRuns", "VM web-01 runs: set its mode to default instead")
+    world.end(web)
+    appears(apfd)
+
+    def as_other():
+        return apfd.call_as(apfdtest.OTHER_UID, apfdtest.ROOT, MANAGER, "ForgetStored", "s",
+                            ("web-01.vm",)).result()
+    assert as_other()["error"] == "org.freedesktop.DBus.Error.AccessDenied"
+    assert list(stored(apfd)) == ["bad.vm", "web-01.vm"]
+    polkit.allow("org.apfd.manage")
+    assert as_other() == {"reply": []}
+    assert os.listdir(f"{directory}/state/vms") == ["bad.vm"]
+    for name in ("web-01.vm", "../vms/bad.vm", ""):
+        assert error_of(forget, apfd, name)[0] == "NoSuchSettings"
+    forget(apfd, "bad.vm")
+    assert (stored(apfd), os.listdir(f"{directory}/state/vms")) == ({}, [])
+    # The VM starts again, with nothing.
+    world.proxmox(101, "web-01", UUID_A)
+    appears(apfd, "web-01")
+    assert mode_of(apfd, "web-01") == ("auto", "default", {})
+
+
+def test_forget_what_cannot_be_removed(start_apfd, world, directory):
+    world.write("state/vms/web.vm", "Scope=user:0\nName=web\nUsed=1790000000\nMode=off\nEnd=\n")
+    apfd = start_apfd(*world.options)
+    os.rename(f"{directory}/state/vms", f"{directory}/state/away")
+    world.write("state/vms", "")
+    name, text = error_of(forget, apfd, "web.vm")
+    assert name == "Failed" and "The settings are still stored: cannot remove" in text
+    assert stored(apfd)["web.vm"]["Mode"] == "off"
+
+
 def test_settings_of_another_vm(start_apfd, world):
     """Equal claims in another place get nothing."""
     web = world.proxmox(101, "web", UUID_A)

@@ -156,7 +156,8 @@ class MockApfd:
         else:
             mock.AddProperties(MANAGER, properties)
             mock.AddMethods(MANAGER, dbus.Array(
-                [('Reload', '', '', ''), ('ListVMs', 'as', 'a{oa{sv}}', LIST_VMS)] if not older else [],
+                [('Reload', '', '', ''), ('ForgetStored', 's', '', ''),
+                 ('ListVMs', 'as', 'a{oa{sv}}', LIST_VMS)] if not older else [],
                 signature='(ssss)'))
         self.has_host = True
         self._update_get_vm()

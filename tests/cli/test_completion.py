@@ -10,8 +10,8 @@ import pytest
 import facts
 
 
-VERBS = ['list', 'status', 'enable', 'disable', 'on', 'off', 'auto', 'set', 'why', 'top', 'monitor',
-         'metrics', 'reload', 'doctor', 'policy-replay', 'help']
+VERBS = ['list', 'status', 'enable', 'disable', 'on', 'off', 'auto', 'set', 'forget', 'why', 'top',
+         'monitor', 'metrics', 'reload', 'doctor', 'policy-replay', 'help']
 
 
 @pytest.fixture
@@ -74,6 +74,14 @@ def test_bash_vms_and_states(bash_complete, apfd):
     assert bash_complete('list', '') == ['web1', 'web2']
     assert bash_complete('metrics', '') == []
     assert bash_complete('enable', '--vcpu', '') == []
+
+
+def test_bash_stored(bash_complete, empty_apfd):
+    empty_apfd.store([{'File': 'a.vm', 'Name': 'gone'}, {'File': 'bad.vm'},
+                      {'File': 'c.vm', 'Name': 'runs', 'Running': True}])
+    assert bash_complete('forget', '') == ['gone', 'bad.vm']
+    assert bash_complete('forget', 'bad.vm', 'g') == ['gone']
+    assert bash_complete('-H', 'kvm1', 'forget', '') == []
 
 
 def test_bash_values_of_options(bash_complete):

@@ -264,6 +264,48 @@ def test_stored_and_what_is_only_for_vms(run, three_stored, args, error):
     assert run('list', '--sort=seen').returncode == 2
 
 
+FORGET = '/org/apfd', 'ForgetStored'
+
+
+@pytest.mark.parametrize('args, files', [
+    (['x'], ['c.vm']), (['9', 'y'], ['c.vm', 'b.vm']), ([facts.WEB1['UUID'].upper()], ['c.vm']),
+    (['b.vm', 'y'], ['b.vm']), (['[xy]'], ['c.vm', 'b.vm']),
+    # A pattern means no VM that runs; apfd decides about one that is named.
+    (['*'], ['c.vm', 'b.vm']), (['w'], ['a.vm']),
+])
+def test_forget(run, three_stored, args, files):
+    result = run('forget', *args)
+    assert (result.returncode, result.stdout, result.stderr) == (0, '', '')
+    assert three_stored.calls(*FORGET) == [[file] for file in files]
+
+
+def test_forget_nothing(run, three_stored):
+    result = run('forget', 'web\x1b1', 'w*', 'y')
+    assert result.returncode == 3
+    assert ('apfctl: forget web\\x1b1: apfd has stored no settings of such a VM; '
+            "'apfctl list --stored' shows all stored settings\n") in result.stderr
+    assert 'forget w*: apfd has stored no settings of such a VM that does not run;' in result.stderr
+    assert three_stored.calls(*FORGET) == [['b.vm']]
+
+
+def test_forget_names_that_are_not_unique(run, three_stored):
+    three_stored.store([{'File': 'a.vm', 'Name': '101', 'Mode': 'on'},
+                        {'File': 'b.vm', 'Name': 'b', 'ID': '101', 'Mode': 'off'}])
+    result = run('forget', '101')
+    assert result.returncode == 1
+    assert 'forget 101: settings of 2 VMs with this name are stored; use the name of a file' in result.stderr
+    assert three_stored.calls(*FORGET) == []
+
+
+def test_forget_a_vm_that_runs(run, three_stored):
+    three_stored.fail('/org/apfd', 'org.apfd.Manager1', 'ForgetStored', 'org.apfd.Error.VMRuns',
+                      'VM w runs: set its mode to default instead')
+    result = run('forget', 'w')
+    assert result.returncode == 1
+    assert ('apfctl: forget w: VM w runs: set its mode to default instead; '
+            "'apfctl set VM default --persistent'") in result.stderr
+
+
 def test_ids_of_other_managers(run, empty_apfd):
     """A number is ordered as a number, whoever gave it; VMs without an id are first."""
     for number, (name, rows) in enumerate({

@@ -9,8 +9,8 @@ import pytest
 
 import facts
 
-VERBS = ['list', 'status', 'enable', 'disable', 'on', 'off', 'auto', 'set', 'why', 'top', 'monitor',
-         'metrics', 'reload', 'doctor', 'policy-replay', 'help']
+VERBS = ['list', 'status', 'enable', 'disable', 'on', 'off', 'auto', 'set', 'forget', 'why', 'top',
+         'monitor', 'metrics', 'reload', 'doctor', 'policy-replay', 'help']
 
 
 def test_help(run):

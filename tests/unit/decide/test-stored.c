@@ -185,6 +185,59 @@ static void test_removed(void **state)
 	assert_int_equal(written.error, 0);
 }
 
+static int removals, removal_error;
+
+static void on_removed(int error, const char *text, void *userdata)
+{
+	assert_ptr_equal(userdata, &removals);
+	removals++;
+	removal_error = error;
+}
+
+static void forget(const char *file)
+{
+	int n = removals;
+
+	assert_int_equal(stored_forget(s, stored_find_file(s, file), on_removed, &removals), 0);
+	for (int i = 0; i < 1000 && removals == n; i++)
+		assert_true(sd_event_run(event, 10000) >= 0);
+	assert_int_equal(removals, n + 1);
+}
+
+static void test_forgotten(void **state)
+{
+	fixture_file("state/vms/bad.vm", "");
+	reopen();
+	put(&web, POLICY_MODE_OFF, NULL);
+	put(&fc, POLICY_MODE_PV, NULL);
+	assert_null(stored_find_file(s, "web"));
+	/* From the request on, no VM gets the settings, and new ones get another file. */
+	assert_int_equal(stored_forget(s, stored_find(s, &web), on_removed, &removals), 0);
+	assert_null(stored_find(s, &web));
+	put(&web, POLICY_MODE_ON, NULL);
+	assert_int_equal(removal_error, 0);
+	assert_null(stored_find_file(s, "web-01.vm"));
+	assert_string_equal(stored_find(s, &web)->file, "web-01-2.vm");
+	/* A file that cannot be used. */
+	forget("bad.vm");
+	assert_int_equal(removal_error, 0);
+	assert_null(stored_find_file(s, "bad.vm"));
+	assert_int_equal(count_files(".vm"), 2);
+	reopen();
+	assert_int_equal(stored_find(s, &web)->settings.mode, POLICY_MODE_ON);
+	assert_int_equal(stored_find(s, &fc)->settings.mode, POLICY_MODE_PV);
+}
+
+static void test_cannot_forget(void **state)
+{
+	put(&web, POLICY_MODE_OFF, NULL);
+	fixture_remove("state/vms");
+	fixture_file("state/vms", "");
+	forget("web-01.vm");
+	assert_int_equal(removal_error, -ENOTDIR);
+	assert_int_equal(stored_find(s, &web)->settings.mode, POLICY_MODE_OFF);
+}
+
 #define GOOD "Scope=user:1\nName=good\nUsed=1790000000\nMode=pv\nEnd=\n"
 
 static void test_wrong_files(void **state)
@@ -343,6 +396,8 @@ int main(void)
 		TEST(test_scope),
 		TEST(test_files_of_equal_names),
 		TEST(test_removed),
+		TEST(test_forgotten),
+		TEST(test_cannot_forget),
 		TEST(test_wrong_files),
 		TEST(test_strange_files),
 		TEST(test_unknown_keys_are_ignored),
