@@ -188,7 +188,9 @@ static void set_scope(struct identity *i, const char *kind, const char *value, i
 
 static void confirm(struct identity *i, const char *id)
 {
-	snprintf(i->id, sizeof(i->id), "%s", id);
+	/* @id may be the claimed id itself: snprintf() cannot copy a string to itself. */
+	if (id != i->id)
+		snprintf(i->id, sizeof(i->id), "%s", id);
 	i->id_is_fact = true;
 }
 

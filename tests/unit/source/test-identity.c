@@ -267,6 +267,7 @@ static void test_scope(void **state)
 
 	i = make("firecracker --id web", "/firecracker/web", 123);
 	assert_string_equal(i.scope, "cgroup:/firecracker");
+	assert_string_equal(i.id, "web");
 	assert_true(i.id_is_fact);
 	assert_string_equal(make("firecracker --id web", "/web", 123).scope, "user:123");
 	assert_string_equal(make("firecracker --id web", "/firecracker/other", 123).scope,
