@@ -11,6 +11,7 @@ import re
 import pytest
 
 from apflab import VM
+from apflab.doctor import doctor, literal, of_vm
 
 LOAD = "-f 4 -w 1 -m 220 -t 0"
 QEMU_XMLNS = re.compile(r"xmlns:qemu='[^']*'")
@@ -20,28 +21,6 @@ ASYNC_PF, ASYNC_PF_INT = 1 << 4, 1 << 14
 @pytest.fixture(scope="module")
 def nl(nl_apfd):
     return nl_apfd
-
-
-def doctor(host, *vms, user=None):
-    """(exit status, {check: finding} of the host, the same of each VM asked for)."""
-    r = host.run(["apfctl", "doctor", "--json", *vms] if vms else "apfctl doctor --json", check=False,
-                 user=user, timeout=60)
-    assert r.stdout, r
-    answer = json.loads(r.stdout)
-    # apfctl's own count of what failed is not more or less than what is shown
-    failed = [c for part in (answer["host"], *answer["vms"]) for c in part["checks"] if c["state"] == "fail"]
-    assert r.rc == (1 if failed else 0), r
-    parts = [{c["check"]: c for c in part["checks"]} for part in (answer["host"], *answer["vms"])]
-    return r.rc, parts[0], parts[1:]
-
-
-def literal(finding):
-    """The lines of a remedy that are to be used as they are, without their indentation."""
-    return [line[2:] for line in (finding["remedy"] or "").split("\n") if line.startswith("  ")]
-
-
-def of_vm(host, name):
-    return doctor(host, name)[2][0]
 
 
 def healthy(host, name):

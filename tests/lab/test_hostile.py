@@ -14,6 +14,7 @@ import time
 import pytest
 
 from apflab import VM, checkers, paths, results, storm
+from apflab.jailer import make_minivmm
 from apflab.logs import no_trouble
 from apflab.netlink import FOLDER, OFF, ON
 from apflab.patience import patient
@@ -148,12 +149,12 @@ def descriptors(host):
 
 def test_vms_come_and_are_killed(host, nl, guest, rounds):
     """VMs that end while they are watched, their gates change and their counters are read."""
-    host.put(paths.LAB / "minivmm.py", f"{FOLDER}/minivmm.py")
+    minivmm = make_minivmm(host, "killed-vmm")
     before = descriptors(host)
     for _turn in rounds(10):
         out = host.run(f"""set -e; cd {FOLDER}
             for n in 1 2 3 4 5; do
-                mkfifo vmm$n.ready; python3 minivmm.py >vmm$n.ready 2>/dev/null </dev/null & pids="$pids $!"
+                mkfifo vmm$n.ready; {minivmm} >vmm$n.ready 2>/dev/null </dev/null & pids="$pids $!"
                 read word <vmm$n.ready; rm vmm$n.ready; [ "$word" = created ]
             done; echo $pids""", timeout=120).stdout
         pids = [int(p) for p in out.split()]

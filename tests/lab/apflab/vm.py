@@ -63,6 +63,7 @@ class VM:
         self.host = host
         self.name = name
         self.uuid = uuid or str(uuidlib.uuid4())
+        self.vcpus, self.memory_mib = vcpus, memory_mib
         self.workload = workload
         self.persistent = persistent
         # A vCPU that writes to its console waits for QEMU, which swaps: 142 s were seen on a busy machine, and the
@@ -81,11 +82,12 @@ class VM:
             words.append(f'apf.insmod="{insmod}"')
         if cmdline:
             words.append(cmdline)
+        self.cmdline = " ".join(words)
         memtune = f"<memtune><hard_limit unit='MiB'>{limit_mib}</hard_limit></memtune>" if limit_mib else ""
         self.xml = DOMAIN.format(
             name=escape(name), uuid=self.uuid, memory_mib=memory_mib, memtune=memtune, vcpus=vcpus, vcpus_now=vcpus_now or vcpus,
             metadata=f"<metadata>{metadata}</metadata>" if metadata else "", machine=machine, kernel=host.l2_kernel,
-            initrd=host.l2_initrd, cmdline=escape(" ".join(words)), cpu=cpu_xml(cpu))
+            initrd=host.l2_initrd, cmdline=escape(self.cmdline), cpu=cpu_xml(cpu))
         self._pid = None
         self._shell = None
         self._text = b""
