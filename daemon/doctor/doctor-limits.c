@@ -172,7 +172,7 @@ void doctor_psi_trigger(const struct doctor_vm *v, struct diagnosis *d)
 		diag_add(d, CHECK_PSI_TRIGGER, DIAG_OK,
 			 "no memory.pressure in %.200s (see psi of the host): " LATE, v->psi_group);
 	} else if (v->psi_error == -EPERM || v->psi_error == -EACCES) {
-		/* Linux before 6.5, and the group of a user. */
+		/* For example the group of a user. */
 		diag_add(d, CHECK_PSI_TRIGGER, DIAG_OK,
 			 "apfd may not write to memory.pressure in %.200s: " LATE, v->psi_group);
 	} else {

@@ -80,8 +80,8 @@ void cgroup_read(struct cgroup *c, struct cgroup_facts *ret);
 /*
  * cgroup_trigger: asks the kernel to notify when tasks of the group waited for memory
  * for @stall_usec within @window_usec. Returns a descriptor that then becomes ready for
- * EPOLLPRI, at most once in each window; @c owns the descriptor. Linux requires
- * CAP_SYS_RESOURCE; since 6.5 it does not if the window is a multiple of two seconds.
+ * EPOLLPRI, at most once in each window; @c owns the descriptor. Since Linux 6.5, a window that
+ * is no multiple of two seconds needs CAP_SYS_RESOURCE.
  * -EOPNOTSUPP without PSI; other errors of open(2) and write(2).
  */
 int cgroup_trigger(struct cgroup *c, unsigned int stall_usec, unsigned int window_usec);

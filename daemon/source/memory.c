@@ -113,7 +113,7 @@ static void watch_psi(struct memory *m)
 	if (m->psi_source || m->psi_error)
 		return;
 	r = cgroup_trigger(m->cgroup, PSI_STALL_USEC, PSI_WINDOW_USEC);
-	/* Since Linux 6.5 a window of two seconds needs no privilege. */
+	/* Since Linux 6.5, other windows than of two seconds need CAP_SYS_RESOURCE. */
 	if (r == -EINVAL || r == -EPERM)
 		r = cgroup_trigger(m->cgroup, 2 * PSI_STALL_USEC, 2 * PSI_WINDOW_USEC);
 	if (r >= 0)
