@@ -471,7 +471,7 @@ int manager_start(struct manager *m)
 				       NAME_WAIT_USEC, 0, on_name_timeout, m);
 	if (r < 0)
 		return r;
-	tick_read_swap(m);
+	tick_read_host(m);
 	r = tick_start(m);
 	if (r < 0)
 		return log_errno(LOG_ERR, r, "Cannot start the timer");

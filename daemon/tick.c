@@ -36,14 +36,16 @@
 /* Next tick after pressure starts, so that EnterHoldSec can be met early. */
 #define RISING_USEC (500 * USEC_PER_MSEC)
 
-/* Without VMs only the figures of the host are read: its swap devices. */
+/* Without VMs only the figures of the host are read. */
 #define NO_VMS_USEC (10 * USEC_PER_SEC)
 
-void tick_read_swap(struct manager *m)
+void tick_read_host(struct manager *m)
 {
 	int before = swapdevs_synchronous(&m->context.swap);
 	struct vm *vm;
 
+	host_state_read(&m->context.host, m->context.proc_root, m->context.sys_root,
+			clock_usec(CLOCK_MONOTONIC));
 	if (swapdevs_read(&m->context.swap, m->context.proc_root, m->context.sys_root) <= 0)
 		return;
 	if (swapdevs_synchronous(&m->context.swap) == before)
@@ -204,7 +206,7 @@ void tick_go_on(struct manager *m)
 
 	if (m->tick.phase != TICK_READING)
 		return;
-	tick_read_swap(m);
+	tick_read_host(m);
 	m->tick.phase = TICK_DECIDING;
 	m->tick.pass++;
 	m->tick.turn = m->tick.n;

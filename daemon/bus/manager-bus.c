@@ -6,6 +6,7 @@
 #include "conf.h"
 #include "context.h"
 #include "diagnose.h"
+#include "figures.h"
 #include "genl.h"
 #include "list.h"
 #include "log.h"
@@ -256,10 +257,11 @@ static int property_get_swap(sd_bus *bus, const char *path, const char *interfac
 	for (size_t i = 0; r >= 0 && i < s->context->swap.n; i++) {
 		const struct swapdev *d = &s->context->swap.dev[i];
 
-		r = sd_bus_message_append(reply, "a{sv}", 7, "Path", "s", d->path, "Kind", "s",
+		r = sd_bus_message_append(reply, "a{sv}", 8, "Path", "s", d->path, "Kind", "s",
 					  swapdev_kind_to_string(d->kind), "Size", "t",
 					  d->size_bytes, "Used", "t", d->used_bytes, "Reads", "t",
 					  d->reads, "ReadLatencyUSec", "t", d->read_latency_usec,
+					  "ReadUSec", "t", d->read_msec * USEC_PER_MSEC,
 					  "Synchronous", "b", (int)d->synchronous);
 	}
 	return r < 0 ? r : sd_bus_message_close_container(reply);
@@ -312,6 +314,10 @@ static const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_PROPERTY("DryRun", "b", property_get_dry_run, 0,
 		SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_PROPERTY("Swap", "aa{sv}", property_get_swap, 0, 0),
+	SD_BUS_PROPERTY("MemoryState", "s", figures_get_host_state, 0, 0),
+	SD_BUS_PROPERTY("Memory", "a{st}", figures_get_host_memory, 0, 0),
+	SD_BUS_PROPERTY("Pressure", "a{sd}", figures_get_host_pressure, 0, 0),
+	SD_BUS_PROPERTY("Nodes", "aa{sv}", figures_get_host_nodes, 0, 0),
 	SD_BUS_VTABLE_END
 };
 /* clang-format on */

@@ -9,6 +9,7 @@
 #include "backlog.h"
 #include "context.h"
 #include "diagnose.h"
+#include "figures.h"
 #include "gate.h"
 #include "genl.h"
 #include "history.h"
@@ -179,16 +180,6 @@ static int property_get_paused_vcpus(sd_bus *bus, const char *path, const char *
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int property_get_pressure(sd_bus *bus, const char *path, const char *interface,
-				 const char *property, sd_bus_message *reply, void *userdata,
-				 sd_bus_error *error)
-{
-	const struct vm *vm = userdata;
-
-	return append_known(reply, pressure_figure_names, vm->view.pressure,
-			    ELEMENTSOF(vm->view.pressure));
-}
-
 static int property_get_cgroup(sd_bus *bus, const char *path, const char *interface,
 			       const char *property, sd_bus_message *reply, void *userdata,
 			       sd_bus_error *error)
@@ -220,26 +211,6 @@ static int property_get_sync_histogram(sd_bus *bus, const char *path, const char
 	return append_histogram(reply, &vm->view.totals, STATS_HIST_SYNC);
 }
 
-/* @userdata is a double of the view. NaN becomes 0: many clients use JSON, which has no NaN. */
-static int property_get_rate(sd_bus *bus, const char *path, const char *interface,
-			     const char *property, sd_bus_message *reply, void *userdata,
-			     sd_bus_error *error)
-{
-	const double *rate = userdata;
-
-	return sd_bus_message_append(reply, "d", isnan(*rate) ? 0.0 : *rate);
-}
-
-/* @userdata is a percentile of the view. */
-static int property_get_percentile(sd_bus *bus, const char *path, const char *interface,
-				   const char *property, sd_bus_message *reply, void *userdata,
-				   sd_bus_error *error)
-{
-	const uint64_t *usec = userdata;
-
-	return sd_bus_message_append(reply, "t", *usec == STATS_USEC_UNKNOWN ? 0 : *usec);
-}
-
 static int property_get_swapped_source(sd_bus *bus, const char *path, const char *interface,
 				       const char *property, sd_bus_message *reply, void *userdata,
 				       sd_bus_error *error)
@@ -264,6 +235,8 @@ static int property_get_not_counted(sd_bus *bus, const char *path, const char *i
 		{ "P50USec", STATS_BIT(STATS_HIST_ASYNC) | STATS_BIT(STATS_HIST_SYNC) },
 		{ "P95USec", STATS_BIT(STATS_HIST_ASYNC) | STATS_BIT(STATS_HIST_SYNC) },
 		{ "StallRatio", STATS_BIT(APF_STAT_SYNC_STALL_NSEC) },
+		{ "PeakStallRatio", STATS_BIT(APF_STAT_SYNC_STALL_NSEC) },
+		{ "PeakLatencyUSec", STATS_BIT(STATS_HIST_ASYNC) | STATS_BIT(STATS_HIST_SYNC) },
 	};
 	int r;
 
@@ -572,15 +545,19 @@ static const sd_bus_vtable vm_vtable[] = {
 	PROPERTY("GuestModule",	   "s",	    property_get_guest_module, 0),
 	FIGURE("GuestReport",	   "a{su}", property_get_guest_report, 0),
 	PROPERTY("PausedVCPUs",	   "au",    property_get_paused_vcpus, 0),
-	FIGURE("Pressure",	   "a{sd}", property_get_pressure, 0),
+	FIGURE("Pressure",	   "a{sd}", figures_get_vm_pressure, 0),
 	PROPERTY("CGroup",	   "s",	    property_get_cgroup, 0),
-	FIGURE("AsyncRate",	   "d",	    property_get_rate, VIEW(figures.async_rate)),
-	FIGURE("SyncRate",	   "d",	    property_get_rate, VIEW(figures.sync_rate)),
-	FIGURE("P50USec",	   "t",	    property_get_percentile, VIEW(figures.p50_usec)),
-	FIGURE("P95USec",	   "t",	    property_get_percentile, VIEW(figures.p95_usec)),
-	FIGURE("StallRatio",	   "d",	    property_get_rate, VIEW(figures.stall_ratio)),
+	FIGURE("AsyncRate",	   "d",	    figures_get_rate, VIEW(figures.async_rate)),
+	FIGURE("SyncRate",	   "d",	    figures_get_rate, VIEW(figures.sync_rate)),
+	FIGURE("P50USec",	   "t",	    figures_get_percentile, VIEW(figures.p50_usec)),
+	FIGURE("P95USec",	   "t",	    figures_get_percentile, VIEW(figures.p95_usec)),
+	FIGURE("StallRatio",	   "d",	    figures_get_rate, VIEW(figures.stall_ratio)),
 	FIGURE("AsyncHistogram",   "at",    property_get_async_histogram, 0),
 	FIGURE("SyncHistogram",	   "at",    property_get_sync_histogram, 0),
+	FIGURE("PeakStallRatio",   "d",	    figures_get_peak_stall_ratio, 0),
+	FIGURE("PeakLatencyUSec",  "t",	    figures_get_peak_latency, 0),
+	FIGURE("Memory",	   "a{st}", figures_get_vm_memory, 0),
+	FIGURE("NodeMemory",	   "a{ut}", figures_get_vm_nodes, 0),
 	PROPERTY("NotCounted",	   "as",    property_get_not_counted, 0),
 #undef FIGURE
 #undef PROPERTY

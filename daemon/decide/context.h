@@ -14,6 +14,7 @@
 #include <systemd/sd-event.h>
 
 #include "cgroup-users.h"
+#include "host-state.h"
 #include "policy.h"
 #include "registry.h"
 #include "swapdev.h"
@@ -61,6 +62,7 @@ struct context_ops {
  * @stored: settings of VMs that libvirt does not know
  * @works: those with work
  * @swap: the host's swap devices, from the last reading
+ * @host: the host's memory
  * @policy: thresholds and times
  * @dry_run: decisions are announced but not carried out
  * @conf: the current configuration; never NULL in the daemon
@@ -83,6 +85,7 @@ struct context {
 	struct vm_works works;
 	struct cgroup_users cgroup_users;
 	struct swapdevs swap;
+	struct host_state host;
 	struct policy_params policy;
 	bool dry_run;
 	struct conf *conf;

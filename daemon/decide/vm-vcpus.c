@@ -30,6 +30,12 @@ static void update_activity(struct vm *vm, const struct stats_totals *cur, size_
 	vm->waiting = MIN_OF(MAX_OF(waited_sec / (seconds * (double)n_vcpus), 0.0), 1.0);
 }
 
+static void update_peaks(struct vm *vm, const struct stats_totals *cur)
+{
+	peak_add(&vm->peak_stall_ratio, vm->view.figures.stall_ratio, cur->at_usec);
+	peak_add(&vm->peak_latency_usec, stats_longest_usec(&vm->view.totals, cur), cur->at_usec);
+}
+
 int vm_update_vcpus(struct vm *vm, const struct genl_vcpu *vcpus, size_t n, uint64_t at_usec)
 {
 	struct stats_totals totals = { .at_usec = at_usec };
@@ -64,8 +70,9 @@ int vm_update_vcpus(struct vm *vm, const struct genl_vcpu *vcpus, size_t n, uint
 		outstanding += vcpus[i].outstanding;
 	}
 	update_activity(vm, &totals, n);
-	if (vm->have_sample)
-		(void)stats_update(&vm->view.figures, &vm->view.totals, &totals, (unsigned int)n);
+	if (vm->have_sample &&
+	    stats_update(&vm->view.figures, &vm->view.totals, &totals, (unsigned int)n) >= 0)
+		update_peaks(vm, &totals);
 	vm->view.totals = totals;
 	vm->view.outstanding = outstanding;
 	r = governor_match(vm, !vm->have_sample);

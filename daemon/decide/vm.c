@@ -78,6 +78,7 @@ void vm_clear_process(struct vm *vm)
 	free(vm->executable);
 	vm->executable = NULL;
 	vm->view.pid = 0;
+	vm->memory_figures = (struct memory_figures){};
 	vm->view.swapped = (struct memory_swapped){ .source = MEMORY_SOURCE_UNKNOWN };
 }
 
@@ -158,6 +159,7 @@ void vm_unwatch(struct vm *vm, const char *why)
 	memset(&vm->view.figures, 0, sizeof(vm->view.figures));
 	memset(&vm->view.totals, 0, sizeof(vm->view.totals));
 	vm->waiting = NAN;
+	vm->peak_stall_ratio = vm->peak_latency_usec = (struct peak){};
 	vm->have_sample = false;
 	vm->vcpu_states_changed = vm->vcpu_states_changed || vm->n_vcpus > 0;
 	vm_unpause_all(vm);

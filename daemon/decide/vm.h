@@ -9,7 +9,9 @@
 #include "genl.h"
 #include "governor.h"
 #include "identity.h"
+#include "memory-figures.h"
 #include "memory.h"
+#include "peak.h"
 #include "pressure.h"
 #include "ratelimit.h"
 #include "stats.h"
@@ -122,6 +124,8 @@ struct vm_reading {
  * @retries: number of failed attempts in a row to watch the VM
  * @warned: the failure was logged
  * @memory: figures from the files of the process and its control group
+ * @memory_figures: of the bus property Memory, by &enum vm_memory
+ * @peak_stall_ratio, @peak_latency_usec: of the intervals of the last minute
  * @waiting: share of the last interval spent waiting for pages
  * @sums: counters from the module's last listing after which the vCPUs were read or did not have
  *	to be
@@ -169,6 +173,9 @@ struct vm {
 	bool publish_late;
 	struct vm_settings settings;
 	struct memory memory;
+	struct memory_figures memory_figures;
+	struct peak peak_stall_ratio;
+	struct peak peak_latency_usec;
 	double waiting;
 	uint64_t sums[APF_STAT_MAX + 1];
 	struct vm_reading reading;

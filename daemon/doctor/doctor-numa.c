@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "numa.h"
 #include "remedy.h"
 #include "util.h"
 
@@ -18,7 +19,7 @@ enum { NODES_MAX = 1024 };
 
 /* struct place - memory of some nodes */
 struct place {
-	uint64_t total_kib, available_kib;
+	uint64_t total_bytes, available_bytes;
 };
 
 /* Parses "0-1,3" to a set; false if there is no node in @text, or if @text is not a list. */
@@ -43,31 +44,12 @@ static bool parse_nodes(const char *text, bool ret[static NODES_MAX])
 /* Page cache counts as available: Linux drops clean pages before it swaps. */
 static void add_node(const struct doctor_vm *v, unsigned int node, struct place *place)
 {
-	static const struct {
-		const char *key;
-		bool available;
-	} keys[] = {
-		{ "MemTotal:", false },
-		{ "MemFree:", true },
-		{ "Active(file):", true },
-		{ "Inactive(file):", true },
-	};
-	_cleanup_fclose_ FILE *file = NULL;
-	char path[PATH_MAX], line[128], key[64];
-	uint64_t kib;
+	struct numa_node n;
 
-	if ((size_t)snprintf(path, sizeof(path), "%s/devices/system/node/node%u/meminfo",
-			     v->sys_root, node) >= sizeof(path))
+	if (numa_read_node(v->sys_root, node, &n) < 0)
 		return;
-	file = fopen(path, "re");
-	while (file && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "Node %*u %63s %" SCNu64, key, &kib) != 2)
-			continue;
-		for (size_t i = 0; i < ELEMENTSOF(keys); i++)
-			if (streq(key, keys[i].key))
-				*(keys[i].available ? &place->available_kib : &place->total_kib) +=
-					kib;
-	}
+	place->total_bytes += n.total_bytes;
+	place->available_bytes += n.free_bytes + n.file_bytes;
 }
 
 /* A list of nodes has the key once for each node: "host-nodes=0,host-nodes=2". */
@@ -123,7 +105,7 @@ static bool read_online(const struct doctor_vm *v, bool ret[static NODES_MAX])
 
 static uint64_t percent(const struct place *place)
 {
-	return place->total_kib ? place->available_kib * 100 / place->total_kib : 100;
+	return place->total_bytes ? place->available_bytes / (place->total_bytes / 100) : 100;
 }
 
 void doctor_numa(const struct subject *s, struct diagnosis *d)
@@ -145,7 +127,7 @@ void doctor_numa(const struct subject *s, struct diagnosis *d)
 	for (unsigned int i = 0; i < NODES_MAX; i++)
 		if (online[i])
 			add_node(v, i, bound[i] ? &inside : &outside);
-	if (outside.total_kib == 0) {
+	if (outside.total_bytes == 0) {
 		diag_add(d, CHECK_NUMA, DIAG_OK, "it may use the memory of all NUMA nodes");
 	} else if (percent(&inside) < FULL_PERCENT && percent(&outside) >= SPACE_PERCENT) {
 		diag_add(d, CHECK_NUMA, DIAG_WARN,

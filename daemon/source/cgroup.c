@@ -108,6 +108,11 @@ void cgroup_parse_stat(const char *text, struct cgroup_facts *facts)
 		{ "workingset_refault_anon ", CGROUP_REFAULTS, &facts->refaults },
 		{ "pswpin ", CGROUP_SWAPINS, &facts->swapins },
 		{ "swapcached ", CGROUP_SWAPCACHED, &facts->swapcached_bytes },
+		{ "pswpout ", CGROUP_SWAPOUTS, &facts->swapouts },
+		{ "workingset_activate_anon ", CGROUP_ACTIVATIONS, &facts->activations },
+		{ "zswap ", CGROUP_ZSWAP, &facts->zswap_bytes },
+		{ "zswapped ", CGROUP_ZSWAPPED, &facts->zswapped_bytes },
+		{ "active_anon ", CGROUP_ACTIVE, &facts->active_anon_bytes },
 	};
 
 	while (*text) {
@@ -139,15 +144,40 @@ static int parse_percent(const char *s, double *ret)
 	return 0;
 }
 
+/* The total at the end of the line that begins at @line. 0 or -EBADMSG. */
+static int parse_total(const char *line, uint64_t *ret)
+{
+	const char *s = memmem(line, strcspn(line, "\n"), " total=", 7);
+
+	if (!s)
+		return -EBADMSG;
+	s += 7;
+	return number_parse(&s, "\n", ret);
+}
+
 void cgroup_parse_pressure(const char *text, struct cgroup_facts *facts)
 {
+	const struct {
+		const char *key;
+		unsigned int avg_bit, total_bit;
+		double *avg10;
+		uint64_t *usec;
+	} rows[] = {
+		{ "some avg10=", CGROUP_SOME, CGROUP_SOME_TOTAL, &facts->some_avg10,
+		  &facts->some_usec },
+		{ "full avg10=", CGROUP_FULL, CGROUP_FULL_TOTAL, &facts->full_avg10,
+		  &facts->full_usec },
+	};
+
 	while (*text) {
-		if (strncmp(text, "some avg10=", 11) == 0 &&
-		    parse_percent(text + 11, &facts->some_avg10) >= 0)
-			facts->known |= CGROUP_SOME;
-		else if (strncmp(text, "full avg10=", 11) == 0 &&
-			 parse_percent(text + 11, &facts->full_avg10) >= 0)
-			facts->known |= CGROUP_FULL;
+		for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+			if (strncmp(text, rows[i].key, 11) != 0)
+				continue;
+			if (parse_percent(text + 11, rows[i].avg10) >= 0)
+				facts->known |= rows[i].avg_bit;
+			if (parse_total(text, rows[i].usec) >= 0)
+				facts->known |= rows[i].total_bit;
+		}
 		text += strcspn(text, "\n");
 		text += *text == '\n';
 	}
@@ -290,6 +320,11 @@ struct cgroup *cgroup_free(struct cgroup *c)
 const char *cgroup_path(const struct cgroup *c)
 {
 	return c->path;
+}
+
+int cgroup_dir(const struct cgroup *c)
+{
+	return c->dir_fd;
 }
 
 void cgroup_read(struct cgroup *c, struct cgroup_facts *ret)

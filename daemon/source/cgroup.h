@@ -25,6 +25,13 @@ enum {
 	CGROUP_SOME = 1 << 5,
 	CGROUP_FULL = 1 << 6,
 	CGROUP_SWAPCACHED = 1 << 7,
+	CGROUP_SWAPOUTS = 1 << 8,
+	CGROUP_ACTIVATIONS = 1 << 9,
+	CGROUP_ZSWAP = 1 << 10,
+	CGROUP_ZSWAPPED = 1 << 11,
+	CGROUP_ACTIVE = 1 << 12,
+	CGROUP_SOME_TOTAL = 1 << 13,
+	CGROUP_FULL_TOTAL = 1 << 14,
 };
 
 /**
@@ -36,9 +43,15 @@ enum {
  *	later
  * @major_faults: total of the group and the groups below it
  * @refaults: total of anonymous pages that were read again soon after they were evicted
- * @swapins: total of pages read from swap; Linux 6.12 and later
+ * @swapins, @swapouts: totals of pages read from and written to swap; Linux 6.12 and later
+ * @activations: total of those @refaults that the kernel took for a part of the working set;
+ *	Linux 5.9 and later
+ * @zswap_bytes, @zswapped_bytes: memory that zswap uses for the group, and the size of these
+ *	pages before they were compressed; Linux 5.19 and later, with zswap
+ * @active_anon_bytes: anonymous memory on the kernel's active list
  * @some_avg10: percent of time in which some task of the group waited for memory
  * @full_avg10: percent of time in which all tasks of the group waited for memory
+ * @some_usec, @full_usec: totals of such time
  */
 struct cgroup_facts {
 	unsigned int known;
@@ -47,9 +60,16 @@ struct cgroup_facts {
 	uint64_t major_faults;
 	uint64_t refaults;
 	uint64_t swapins;
+	uint64_t swapouts;
+	uint64_t activations;
 	uint64_t swapcached_bytes;
+	uint64_t zswap_bytes;
+	uint64_t zswapped_bytes;
+	uint64_t active_anon_bytes;
 	double some_avg10;
 	double full_avg10;
+	uint64_t some_usec;
+	uint64_t full_usec;
 };
 
 /*
@@ -73,6 +93,9 @@ int cgroup_renew(const char *proc_root, const char *cgroup_root, pid_t pid, bool
 
 /* cgroup_path: path below the root of the hierarchy, begins with "/". */
 const char *cgroup_path(const struct cgroup *c);
+
+/* cgroup_dir: the directory of the group, opened with O_PATH; @c owns the descriptor. */
+int cgroup_dir(const struct cgroup *c);
 
 /* cgroup_read: reads all values; a value that cannot be read becomes unknown. */
 void cgroup_read(struct cgroup *c, struct cgroup_facts *ret);

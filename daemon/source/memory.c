@@ -22,6 +22,10 @@
 /* Each so many readings the group is found again even if the process has not moved. */
 #define READS_PER_SEARCH 16
 
+/* How often the limits are read; less often of a VM that does not swap. */
+#define LIMITS_USEC	 (10 * USEC_PER_SEC)
+#define LIMITS_IDLE_USEC (60 * USEC_PER_SEC)
+
 /* Each so many questions /proc/PID/maps is read again: memory may have been added to the VM. */
 #define CHECKS_PER_MAPS 16
 
@@ -60,6 +64,8 @@ static void forget_readings(struct memory *m, double figures[static PRESSURE_FIG
 {
 	m->psi_error = 0;
 	m->pressure = (struct pressure){};
+	m->limits = (struct cgroup_limits){};
+	m->limits_usec = 0;
 	m->status_swap_bytes = UINT64_MAX;
 	pressure_none(figures);
 }
@@ -154,6 +160,20 @@ static void read_process(const struct memory *m, const struct memory_swapped *sw
 	}
 	if (proc_major_faults(m->env.proc_root, m->env.pid, &facts->major_faults) >= 0)
 		facts->known |= CGROUP_MAJOR_FAULTS;
+}
+
+/*
+ * The limits and the nodes: some ten files, half of them of groups that many VMs have in common.
+ * They cost more than all the figures of the group.
+ */
+static void read_limits(struct memory *m, uint64_t now_usec)
+{
+	uint64_t every_usec = m->active ? LIMITS_USEC : LIMITS_IDLE_USEC;
+
+	if (m->limits_usec && now_usec - m->limits_usec < every_usec)
+		return;
+	cgroup_limits_read(m->cgroup, &m->limits);
+	m->limits_usec = now_usec;
 }
 
 /*
@@ -320,6 +340,8 @@ void memory_read(struct memory *m, const struct memory_env *env, struct pressure
 		else if (facts->known & CGROUP_SWAP)
 			unwatch_psi(m);
 	}
+	if (m->cgroup && !m->shared)
+		read_limits(m, now_usec);
 	if (must_read_status(m, facts))
 		read_status(m);
 	*swapped = swapped_now(m, facts);

@@ -12,6 +12,7 @@
 #include <systemd/sd-event.h>
 
 #include "cgroup.h"
+#include "cgroup-limits.h"
 #include "cgroup-users.h"
 #include "pressure.h"
 
@@ -62,6 +63,7 @@ struct memory_env {
  * @psi_error: why @psi_source could not be set, -errno; 0 while there was no error
  * @env: copy for the callback of @psi_source
  * @pressure: earlier readings
+ * @limits: of @cgroup, unless it is @shared; read at @limits_usec
  * @active: pages of the process were swapped lately, or its files were read only once: they
  *	must be read
  * @renewals: number of readings of the process's group
@@ -81,6 +83,8 @@ struct memory {
 	int psi_error;
 	struct memory_env env;
 	struct pressure pressure;
+	struct cgroup_limits limits;
+	uint64_t limits_usec;
 	bool active;
 	unsigned int renewals;
 	unsigned int reads;

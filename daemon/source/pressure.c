@@ -2,6 +2,7 @@
 #include "pressure.h"
 
 #include <math.h>
+#include <unistd.h>
 
 /* A longer gap between two readings starts a new trend. */
 #define TREND_GAP_USEC (15 * USEC_PER_SEC)
@@ -65,7 +66,7 @@ void pressure_update(struct pressure *p, const struct pressure_reading *reading,
 {
 	const struct cgroup_facts *now = &reading->facts;
 	uint64_t dt_usec = p->at_usec && now_usec > p->at_usec ? now_usec - p->at_usec : 0;
-	double waiting = reading->waiting, swapins;
+	double waiting = reading->waiting, swapins, page_bytes = (double)sysconf(_SC_PAGESIZE);
 
 	pressure_none(figures);
 	if (now->known & CGROUP_CURRENT)
@@ -82,6 +83,10 @@ void pressure_update(struct pressure *p, const struct pressure_reading *reading,
 		rate(p, now, CGROUP_REFAULTS, p->facts.refaults, now->refaults, dt_usec);
 	swapins = rate(p, now, CGROUP_SWAPINS, p->facts.swapins, now->swapins, dt_usec);
 	figures[PRESSURE_SWAPIN_RATE] = isnan(swapins) ? reading->swapin_rate : swapins;
+	figures[PRESSURE_SWAPOUT_RATE] =
+		rate(p, now, CGROUP_SWAPOUTS, p->facts.swapouts, now->swapouts, dt_usec);
+	figures[PRESSURE_SWAPIN_BYTES] = figures[PRESSURE_SWAPIN_RATE] * page_bytes;
+	figures[PRESSURE_SWAPOUT_BYTES] = figures[PRESSURE_SWAPOUT_RATE] * page_bytes;
 	figures[PRESSURE_STALL_RATIO] = reading->stall_ratio;
 	if (isnan(waiting) && (now->known & CGROUP_SOME))
 		waiting = now->some_avg10 / 100;

@@ -15,6 +15,9 @@ const char *const pressure_keys[PRESSURE_FIGURE_MAX + 1] = {
 	[PRESSURE_FULL_AVG10] = "full_avg10_percent",
 	[PRESSURE_STALL_RATIO] = "stall_ratio",
 	[PRESSURE_TREND] = "trend_per_sec",
+	[PRESSURE_SWAPOUT_RATE] = "swapout_pages_per_sec",
+	[PRESSURE_SWAPIN_BYTES] = "swapin_bytes_per_sec",
+	[PRESSURE_SWAPOUT_BYTES] = "swapout_bytes_per_sec",
 };
 
 static int read_figure(sd_bus_message *m, void *userdata)

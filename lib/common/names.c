@@ -28,5 +28,8 @@ const char *const pressure_figure_names[PRESSURE_FIGURE_MAX + 1] = {
 	[PRESSURE_FULL_AVG10]	    = "FullAvg10",
 	[PRESSURE_STALL_RATIO]	    = "StallRatio",
 	[PRESSURE_TREND]	    = "Trend",
+	[PRESSURE_SWAPOUT_RATE]	    = "SwapOutRate",
+	[PRESSURE_SWAPIN_BYTES]	    = "SwapInBytesRate",
+	[PRESSURE_SWAPOUT_BYTES]    = "SwapOutBytesRate",
 };
 /* clang-format on */

@@ -95,7 +95,10 @@ enum pressure_figure {
 	PRESSURE_FULL_AVG10,	   /* percent */
 	PRESSURE_STALL_RATIO,	   /* of vCPU time */
 	PRESSURE_TREND,		   /* change of the share of time spent waiting, per second */
-	PRESSURE_FIGURE_MAX = PRESSURE_TREND
+	PRESSURE_SWAPOUT_RATE,	   /* pages per second */
+	PRESSURE_SWAPIN_BYTES,	   /* bytes per second */
+	PRESSURE_SWAPOUT_BYTES,	   /* bytes per second */
+	PRESSURE_FIGURE_MAX = PRESSURE_SWAPOUT_BYTES
 };
 
 extern const char *const pressure_figure_names[PRESSURE_FIGURE_MAX + 1];

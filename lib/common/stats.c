@@ -89,6 +89,19 @@ double stats_growth(const struct stats_totals *prev, const struct stats_totals *
 	return (double)cur->counters[counter] - (double)prev->counters[counter];
 }
 
+double stats_longest_usec(const struct stats_totals *prev, const struct stats_totals *cur)
+{
+	const uint64_t hists = STATS_BIT(STATS_HIST_ASYNC) | STATS_BIT(STATS_HIST_SYNC);
+
+	if ((prev->uncounted | cur->uncounted) & hists)
+		return NAN;
+	for (unsigned int i = APF_HIST_BUCKETS; i-- > 0;)
+		if (cur->hist_async[i] > prev->hist_async[i] ||
+		    cur->hist_sync[i] > prev->hist_sync[i])
+			return (double)(UINT64_C(1) << MIN_OF(i, APF_HIST_BUCKETS - 2U));
+	return 0;
+}
+
 int stats_update(struct stats_figures *figures, const struct stats_totals *prev,
 		 const struct stats_totals *cur, unsigned int n_vcpus)
 {

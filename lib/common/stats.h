@@ -86,6 +86,13 @@ void stats_add(struct stats_totals *a, const struct stats_totals *b);
 uint64_t stats_percentile(const uint64_t hist[APF_HIST_BUCKETS], unsigned int percent);
 
 /*
+ * stats_longest_usec: the upper bound of the histogram's bucket that has the slowest swap-in from
+ * @prev to @cur; of the last bucket, which has none, the lower bound. 0 if there was no swap-in;
+ * NAN if one of the histograms is not counted.
+ */
+double stats_longest_usec(const struct stats_totals *prev, const struct stats_totals *cur);
+
+/*
  * stats_update: updates @figures from two readings of a VM with @n_vcpus vCPUs.
  * Returns 0; -ESTALE if a counter shrank (the module was loaded again) or no time has
  * passed: rates and stall ratio are then 0, or NAN if not counted. P50 and P95 do not

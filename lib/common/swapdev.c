@@ -201,6 +201,7 @@ static void update_latency(struct swapdev *d, const char *sys_root)
 	    swapdev_parse_stat(text, &reads, &msec) < 0)
 		return;
 	d->reads = reads;
+	d->read_msec = msec;
 	if (reads < d->base_reads || msec < d->base_msec || d->base_reads == 0) {
 		/* The first reading, or another device with the same name. */
 		d->base_reads = reads;

@@ -31,6 +31,7 @@ const char *swapdev_kind_to_string(enum swapdev_kind kind);
  * @read_latency_usec: mean read latency of the last interval with enough reads, 0 before
  *	the first
  * @reads: total number of reads of the device
+ * @read_msec: total time of these reads
  * @base_reads, @base_msec: totals at the start of the present interval
  */
 struct swapdev {
@@ -42,6 +43,7 @@ struct swapdev {
 	uint64_t size_bytes;
 	uint64_t used_bytes;
 	uint64_t reads;
+	uint64_t read_msec;
 	uint64_t read_latency_usec;
 	uint64_t base_reads;
 	uint64_t base_msec;

@@ -97,7 +97,7 @@ def test_group_of_a_domain(files, start):
     assert first["MemoryBytes"] == 209592320 and first["SwapBytes"] == 142147584
     assert first["SomeAvg10"] == 14.51 and first["FullAvg10"] == 7.02
     # Rates need two readings, the vCPUs' figures the module.
-    assert not set(first) & {"MajorFaultRate", "RefaultRate", "SwapInRate", "StallRatio"}
+    assert not set(first) & {"MajorFaultRate", "RefaultRate", "SwapInRate", "SwapOutRate", "StallRatio"}
 
 
 def test_rates(files, start):
@@ -121,6 +121,88 @@ def test_rates(files, start):
     # Figures are read, not announced.
     apfdtest.let_pass(2)
     assert not apfd.signals_of("PropertiesChanged", WEB1)
+
+
+def memory(apfd, path=WEB1):
+    return {str(k): int(v) for k, v in apfd.get(VM, "Memory", path).items()}
+
+
+def test_memory(files, start):
+    write(f"{files.cgroup}/memory.max", "max\n")
+    write(f"{files.cgroup}/memory.swap.max", "200000000\n")
+    # A limit of the slice.
+    above = f"{files.directory}/cgroup/machine.slice"
+    write(f"{above}/memory.max", "300000000\n")
+    write(f"{above}/memory.current", "250000000\n")
+    write(f"{files.cgroup}/memory.numa_stat", "anon N0=100 N1=200\nshmem N0=1 N1=0\n")
+    with open(f"{files.cgroup}/memory.stat", "a", encoding="ascii") as f:
+        f.write("pswpin 5\npswpout 7\nzswap 1000\nzswapped 3000\nactive_anon 4000\nworkingset_activate_anon 17\n")
+    apfd = start()
+    page = os.sysconf("SC_PAGESIZE")
+    assert memory(apfd) == {
+        "LimitBytes": 300000000, "RoomBytes": 50000000, "SwapLimitBytes": 200000000,
+        "SwapRoomBytes": 200000000 - 142147584, "SwappedInBytes": 5 * page, "SwappedOutBytes": 7 * page,
+        "RefaultPages": 1000, "ActivationPages": 17, "MajorFaults": 500, "SomeUSec": 7392524, "FullUSec": 4338173,
+        "ActiveBytes": 4000, "ZswapBytes": 1000, "ZswappedBytes": 3000, "ZramBytes": 0,
+    }
+    assert {int(k): int(v) for k, v in apfd.get(VM, "NodeMemory", WEB1).items()} == {0: 101, 1: 200}
+    assert apfd.get(VM, "PeakStallRatio", WEB1) == 0 and apfd.get(VM, "PeakLatencyUSec", WEB1) == 0
+
+
+def test_swap_traffic(files, start):
+    """Pages and bytes, in and out."""
+    apfd = start()
+    count = 0
+
+    def seen():
+        nonlocal count
+        count += 100
+        files.memory(refaults=1000, faults=500, swap=142147584 + count)
+        with open(f"{files.cgroup}/memory.stat", "a", encoding="ascii") as f:
+            f.write(f"pswpin {count}\npswpout {3 * count}\n")
+        return pressure(apfd).get("SwapOutRate", 0) > 0 and pressure(apfd).get("SwapInRate", 0) > 0
+
+    apfdtest.wait_for("rates", seen)
+    now = pressure(apfd)
+    assert now["SwapOutRate"] == pytest.approx(3 * now["SwapInRate"], rel=0.9)
+    page = os.sysconf("SC_PAGESIZE")
+    assert now["SwapInBytesRate"] == pytest.approx(now["SwapInRate"] * page)
+    assert now["SwapOutBytesRate"] == pytest.approx(now["SwapOutRate"] * page)
+
+
+def host(apfd, name):
+    return {str(k): float(v) for k, v in apfd.get(MANAGER, name, ROOT).items()}
+
+
+def test_memory_of_the_host(files, start):
+    proc = f"{files.directory}/proc"
+    write(f"{proc}/meminfo", "MemTotal: 4000 kB\nMemFree: 100 kB\nMemAvailable: 900 kB\n"
+                             "SwapTotal: 2000 kB\nSwapFree: 1500 kB\n")
+    write(f"{proc}/pressure/memory", PRESSURE.format(some="45.00"))
+    write(f"{proc}/vmstat", "pswpin 100\npswpout 200\npgscan_kswapd 0\npgscan_direct 0\n")
+    write(f"{files.directory}/sys/devices/system/node/node1/meminfo",
+          "Node 1 MemTotal: 4000 kB\nNode 1 MemFree: 100 kB\n")
+    apfd = start()
+    figures = host(apfd, "Memory")
+    assert figures["TotalBytes"] == 4000 << 10 and figures["ReclaimableBytes"] == 800 << 10
+    assert figures["SwapFreeBytes"] == 1500 << 10 and figures["SomeUSec"] == 7392524
+    assert figures["SwappedOutBytes"] == 200 * os.sysconf("SC_PAGESIZE")
+    assert [dict(n) for n in apfd.get(MANAGER, "Nodes", ROOT)] == [
+        {"Node": 1, "TotalBytes": 4000 << 10, "FreeBytes": 100 << 10}]
+
+    def is_now(state):
+        return lambda: apfd.get(MANAGER, "MemoryState", ROOT) == state
+
+    apfdtest.wait_for("a second reading", is_now("calm"))
+    # A hundred thousand pages, at once and each way.
+    write(f"{proc}/vmstat", "pswpin 100100\npswpout 100200\npgscan_kswapd 0\npgscan_direct 0\n")
+    apfdtest.wait_for("the state", is_now("thrashing"))
+    assert host(apfd, "Pressure")["SomeAvg10"] == 45 and host(apfd, "Pressure")["SwapInBytesRate"] > 262144
+    write(f"{proc}/pressure/memory", PRESSURE.format(some="5.00").replace("7.02", "0.00"))
+    apfdtest.wait_for("less pressure", is_now("swapping"))
+    # Ten seconds later that is over.
+    apfdtest.wait_for("the end of it", is_now("calm"))
+    assert not apfd.signals_of("PropertiesChanged", ROOT)
 
 
 def test_group_that_cannot_be_read(files, start):

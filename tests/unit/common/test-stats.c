@@ -75,6 +75,23 @@ static void test_rates(void **state)
 	assert_int_equal(f.p50_usec, 4096 + 4096 / 3);
 }
 
+static void test_longest(void **state)
+{
+	struct stats_totals prev = {}, cur = {};
+
+	assert_float_equal(stats_longest_usec(&prev, &cur), 0, 0);
+	prev.hist_async[20] = cur.hist_async[20] = 5;
+	cur.hist_async[13] = 1;
+	assert_float_equal(stats_longest_usec(&prev, &cur), 8192, 0);
+	cur.hist_sync[17] = 1;
+	assert_float_equal(stats_longest_usec(&prev, &cur), 131072, 0);
+	/* The last bucket has no upper bound. */
+	cur.hist_sync[APF_HIST_BUCKETS - 1] = 1;
+	assert_float_equal(stats_longest_usec(&prev, &cur), 1073741824.0, 0);
+	cur.uncounted = STATS_BIT(STATS_HIST_SYNC);
+	assert_true(isnan(stats_longest_usec(&prev, &cur)));
+}
+
 /* What one part does not count, nothing that is made of it knows. */
 static void test_uncounted(void **state)
 {
@@ -196,6 +213,7 @@ int main(void)
 		cmocka_unit_test(test_percentile_interpolates),
 		cmocka_unit_test(test_percentile_bounds),
 		cmocka_unit_test(test_rates),
+		cmocka_unit_test(test_longest),
 		cmocka_unit_test(test_uncounted),
 		cmocka_unit_test(test_quiet_interval_keeps_percentiles),
 		cmocka_unit_test(test_reset_is_no_rate),

@@ -107,7 +107,10 @@ static void test_pressure(void **state)
 	cgroup_parse_pressure("some avg10=14.51 avg60=8.53 avg300=2.30 total=7392524\n"
 			      "full avg10=100.00 avg60=4.78 avg300=1.32 total=4338173\n",
 			      &f);
-	assert_int_equal(f.known, CGROUP_SOME | CGROUP_FULL);
+	assert_int_equal(f.known,
+			 CGROUP_SOME | CGROUP_FULL | CGROUP_SOME_TOTAL | CGROUP_FULL_TOTAL);
+	assert_int_equal(f.some_usec, 7392524);
+	assert_int_equal(f.full_usec, 4338173);
 	assert_float_equal(f.some_avg10, 14.51, 1e-9);
 	assert_float_equal(f.full_avg10, 100, 1e-9);
 }
@@ -180,7 +183,8 @@ static void test_group_with_memory(void **state)
 	fixture_file("cgroup" SCOPE "/libvirt/memory.pressure",
 		     "some avg10=1.00 avg60=0.00 avg300=0.00 total=1\n");
 	cgroup_read(c, &f);
-	assert_int_equal(f.known, CGROUP_CURRENT | CGROUP_SWAP | CGROUP_MAJOR_FAULTS | CGROUP_SOME);
+	assert_int_equal(f.known, CGROUP_CURRENT | CGROUP_SWAP | CGROUP_MAJOR_FAULTS | CGROUP_SOME |
+					  CGROUP_SOME_TOTAL);
 	assert_int_equal(f.swap_bytes, 12288);
 
 	/* Not a control group's file: nothing is written to it. */

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include <math.h>
+#include <unistd.h>
 
 #include "pressure.h"
 
@@ -54,8 +55,9 @@ static void test_rates(void **state)
 
 	pressure_update(&p, &r, USEC_PER_SEC, f);
 	r = reading(700, 150);
-	r.facts.known |= CGROUP_SWAPINS;
+	r.facts.known |= CGROUP_SWAPINS | CGROUP_SWAPOUTS;
 	r.facts.swapins = 10;
+	r.facts.swapouts = 30;
 	pressure_update(&p, &r, 3 * USEC_PER_SEC, f);
 	assert_float_equal(f[PRESSURE_MAJOR_FAULT_RATE], 100, 1e-9);
 	assert_float_equal(f[PRESSURE_REFAULT_RATE], 25, 1e-9);
@@ -134,6 +136,31 @@ static void test_trend(void **state)
 	assert_float_equal(f[PRESSURE_TREND], 0.02, 1e-9);
 }
 
+static void test_swap_traffic(void **state)
+{
+	double f[PRESSURE_FIGURE_MAX + 1], page = (double)sysconf(_SC_PAGESIZE);
+	struct pressure_reading r = reading(500, 100);
+	struct pressure p = {};
+
+	/* The module's swap-ins, and nothing of what is written. */
+	pressure_update(&p, &r, USEC_PER_SEC, f);
+	assert_float_equal(f[PRESSURE_SWAPIN_BYTES], 80 * page, 1e-6);
+	assert_true(isnan(f[PRESSURE_SWAPOUT_RATE]) && isnan(f[PRESSURE_SWAPOUT_BYTES]));
+
+	r.facts.known |= CGROUP_SWAPINS | CGROUP_SWAPOUTS;
+	r.facts.swapins = 1000;
+	r.facts.swapouts = 3000;
+	pressure_update(&p, &r, 2 * USEC_PER_SEC, f);
+	assert_true(isnan(f[PRESSURE_SWAPOUT_RATE]));
+	r.facts.swapins = 1100;
+	r.facts.swapouts = 3600;
+	pressure_update(&p, &r, 4 * USEC_PER_SEC, f);
+	assert_float_equal(f[PRESSURE_SWAPIN_RATE], 50, 1e-9);
+	assert_float_equal(f[PRESSURE_SWAPOUT_RATE], 300, 1e-9);
+	assert_float_equal(f[PRESSURE_SWAPIN_BYTES], 50 * page, 1e-6);
+	assert_float_equal(f[PRESSURE_SWAPOUT_BYTES], 300 * page, 1e-6);
+}
+
 static void test_names(void **state)
 {
 	for (int i = 0; i <= PRESSURE_FIGURE_MAX; i++)
@@ -148,6 +175,7 @@ int main(void)
 		cmocka_unit_test(test_no_rate),
 		cmocka_unit_test(test_nothing_known),
 		cmocka_unit_test(test_trend),
+		cmocka_unit_test(test_swap_traffic),
 		cmocka_unit_test(test_names),
 	};
 
