@@ -68,6 +68,8 @@ static void write_text(const char *text)
 	UINT(name, vm->watched &&counter_known(&vm->counters, counter), vm->counters.value[counter])
 #define PRESSURE(name, figure) \
 	DOUBLE(name, vm->pressure.known[figure], vm->pressure.figures[figure])
+#define MEMORY(name, figure) \
+	UINT(name, memory_figure_known(&vm->memory, figure), vm->memory.value[figure])
 #define GUEST(name, figure)                                                    \
 	UINT(name, vm->guest.present &&guest_figure_known(&vm->guest, figure), \
 	     vm->guest.figures[figure])
@@ -84,6 +86,15 @@ UINT(write_p95, vm->watched && vm->latency_known, vm->p95_usec)
 DOUBLE(write_stall_ratio, vm->watched, vm->stall_ratio)
 PRESSURE(write_some, PRESSURE_SOME_AVG10)
 PRESSURE(write_full, PRESSURE_FULL_AVG10)
+PRESSURE(write_swapin_bytes, PRESSURE_SWAPIN_BYTES)
+PRESSURE(write_swapout_bytes, PRESSURE_SWAPOUT_BYTES)
+DOUBLE(write_peak_stall_ratio, vm->watched, vm->peak_stall_ratio)
+UINT(write_peak_latency, vm->watched &&vm->peak_latency_usec != UINT64_MAX, vm->peak_latency_usec)
+MEMORY(write_room, VM_MEMORY_ROOM)
+MEMORY(write_swap_room, VM_MEMORY_SWAP_ROOM)
+MEMORY(write_refaults, VM_MEMORY_REFAULTS)
+MEMORY(write_zswapped, VM_MEMORY_ZSWAPPED)
+MEMORY(write_zram, VM_MEMORY_ZRAM)
 COUNT(write_ready, COUNTER_READY)
 COUNT(write_async_nsec, COUNTER_ASYNC_NSEC)
 COUNT(write_sync_stalls, COUNTER_SYNC_STALLS)
@@ -111,6 +122,15 @@ static const struct csv_column csv_columns[] = {
 	{ "sync_stall_nsec", write_sync_stall_nsec },
 	{ "pool_in_use", write_pool_in_use },
 	{ "oldest_sleeper_msec", write_oldest_sleeper },
+	{ "swapin_bytes_per_sec", write_swapin_bytes },
+	{ "swapout_bytes_per_sec", write_swapout_bytes },
+	{ "peak_stall_ratio", write_peak_stall_ratio },
+	{ "peak_latency_usec", write_peak_latency },
+	{ "room_bytes", write_room },
+	{ "swap_room_bytes", write_swap_room },
+	{ "refault_pages", write_refaults },
+	{ "zswapped_bytes", write_zswapped },
+	{ "zram_bytes", write_zram },
 };
 
 void top_print_csv_header(void)

@@ -6,11 +6,15 @@
 
 #include "format.h"
 #include "histogram-table.h"
+#include "host-summary.h"
 #include "screen.h"
 #include "top-state.h"
 
 /* Lines that are not table rows: title, header, message, keys. */
 #define LINES_TAKEN 4
+
+/* On a smaller screen the rows of the table are worth more than the line of the host. */
+#define HOST_ROWS_MIN 12
 
 /* Maximum lines of a message; a polkit refusal needs two lines of 80 columns. */
 #define MESSAGE_LINES_MAX 3
@@ -58,9 +62,31 @@ static void draw_end(void *userdata)
 	begin_line(drawing);
 }
 
-size_t top_lines_for_rows(void)
+/* Lines below the title for the figures of the host: one, if apfd sends them. */
+static size_t host_lines(const struct top *top)
 {
-	return screen_rows() > LINES_TAKEN ? screen_rows() - LINES_TAKEN : 1;
+	return top->page == PAGE_VMS && top->host.memory_state && screen_rows() >= HOST_ROWS_MIN;
+}
+
+size_t top_lines_for_rows(const struct top *top)
+{
+	size_t taken = LINES_TAKEN + host_lines(top);
+
+	return screen_rows() > taken ? screen_rows() - taken : 1;
+}
+
+static void draw_host(const struct top *top)
+{
+	_cleanup_free_ char *line = NULL, *printable = NULL;
+	char text[HOST_SUMMARY_MAX];
+
+	if (host_lines(top) == 0)
+		return;
+	printable = text_printable(host_summary(text, &top->host));
+	line = printable ? text_fit(printable, screen_columns(), "") : NULL;
+	screen_row(1, false);
+	screen_write(host_summary_style(&top->host), line ?: "");
+	screen_fill();
 }
 
 /* Draws a table of @n rows below the title, scrolled so that the chosen row is visible. */
@@ -68,8 +94,12 @@ static void draw_table(struct top *top, struct table *table, size_t n, struct ch
 		       bool has_choice)
 {
 	static const struct table_sink sink = { draw_text, draw_blanks, draw_end };
-	size_t shown = top_lines_for_rows(), columns = screen_columns();
-	struct drawing drawing = { .line = 1, .header = true, .chosen = SIZE_MAX };
+	size_t shown = top_lines_for_rows(top), columns = screen_columns();
+	struct drawing drawing = {
+		.line = 1 + host_lines(top),
+		.header = true,
+		.chosen = SIZE_MAX,
+	};
 
 	if (has_choice) {
 		if (choice->first > choice->row)
@@ -305,6 +335,7 @@ void top_draw(struct top *top)
 	screen_clear();
 	pages[top->page](top);
 	draw_title(top);
+	draw_host(top);
 	draw_message(top);
 	draw_keys(top);
 	screen_show();

@@ -8,7 +8,7 @@
 struct top;
 
 /* How many table rows fit on the screen. */
-size_t top_lines_for_rows(void);
+size_t top_lines_for_rows(const struct top *top);
 
 /* Draws the whole screen again. */
 void top_draw(struct top *top);

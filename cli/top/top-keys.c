@@ -24,9 +24,9 @@ static struct choice *page_choice(struct top *top, size_t *ret_n)
 	return NULL;
 }
 
-static size_t row_after_key(size_t from, int key, size_t n)
+static size_t row_after_key(const struct top *top, size_t from, int key, size_t n)
 {
-	size_t page = top_lines_for_rows();
+	size_t page = top_lines_for_rows(top);
 
 	switch (key) {
 	case SCREEN_KEY_UP:
@@ -51,10 +51,10 @@ static void move_choice(struct top *top, int key)
 
 	if (!choice) {
 		/* draw_table() limits this to the number of lines. */
-		top->first_line = row_after_key(top->first_line, key, 1000);
+		top->first_line = row_after_key(top, top->first_line, key, 1000);
 		return;
 	}
-	choice->row = row_after_key(choice->row, key, n);
+	choice->row = row_after_key(top, choice->row, key, n);
 	if (choice->row >= n)
 		choice->row = n > 0 ? n - 1 : 0;
 	if (top->page == PAGE_VMS)

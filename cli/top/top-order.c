@@ -53,6 +53,8 @@ BY_RATE(by_sync, sync_per_sec)
 BY(by_p50, p50_usec)
 BY(by_p95, p95_usec)
 BY_RATE(by_stalled, stall_ratio)
+BY_RATE(by_peak, peak_stall_ratio)
+BY(by_out, pressure.figures[PRESSURE_SWAPOUT_BYTES])
 BY(by_pressure, pressure.figures[PRESSURE_SOME_AVG10])
 
 /* Rank of a guest report, from low to high: none, no alarm, a late page, a closed gate. */
@@ -75,9 +77,10 @@ static int by_guest(const void *a, const void *b)
 const struct top_order top_orders[_TOP_MAX] = {
 	[TOP_NAME] = { 'N', false, by_name },	   [TOP_STATE] = { 'S', false, by_state },
 	[TOP_MODE] = { 'M', false, by_mode },	   [TOP_SWAPPED] = { 'W', true, by_swapped },
-	[TOP_ASYNC] = { 'A', true, by_async },	   [TOP_SYNC] = { 'Y', true, by_sync },
-	[TOP_P50] = { '5', true, by_p50 },	   [TOP_P95] = { '9', true, by_p95 },
-	[TOP_STALLED] = { 'T', true, by_stalled }, [TOP_PRESSURE] = { 'P', true, by_pressure },
+	[TOP_OUT] = { 'O', true, by_out },	   [TOP_ASYNC] = { 'A', true, by_async },
+	[TOP_SYNC] = { 'Y', true, by_sync },	   [TOP_P50] = { '5', true, by_p50 },
+	[TOP_P95] = { '9', true, by_p95 },	   [TOP_STALLED] = { 'T', true, by_stalled },
+	[TOP_PEAK] = { 'K', true, by_peak },	   [TOP_PRESSURE] = { 'P', true, by_pressure },
 	[TOP_GUEST] = { 'G', true, by_guest },
 };
 

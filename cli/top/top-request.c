@@ -82,6 +82,20 @@ static int on_vms(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
 	return 0;
 }
 
+/* The host's line is worth no error message: without an answer it disappears. */
+static int on_host(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
+{
+	struct top *top = userdata;
+	const char *bad = NULL;
+
+	top->host_slot = sd_bus_slot_unref(top->host_slot);
+	host_clear(&top->host);
+	if (!sd_bus_message_get_error(m) && host_read(m, &top->host, &bad) < 0)
+		host_clear(&top->host);
+	top_draw(top);
+	return 0;
+}
+
 static int on_vcpus(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
 {
 	_cleanup_(vcpu_array_clear) struct vcpu_array vcpus = {};
@@ -140,6 +154,20 @@ int top_request_vms(struct top *top)
 		return 0;
 	r = bus_new_list(top->ctl->client.bus, top->apfd_is_old, &m);
 	return send_request(top, &top->vms_slot, m, r, on_vms);
+}
+
+int top_request_host(struct top *top)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	int r;
+
+	if (top->host_slot)
+		return 0;
+	r = sd_bus_message_new_method_call(top->ctl->client.bus, &m, BUS_NAME, BUS_PATH_ROOT,
+					   "org.freedesktop.DBus.Properties", "GetAll");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "s", BUS_INTERFACE_MANAGER);
+	return send_request(top, &top->host_slot, m, r, on_host);
 }
 
 int top_request_vcpus(struct top *top)

@@ -7,6 +7,7 @@ struct top;
 
 /* Request all VMs, or the vCPUs of the chosen VM. Return 0 or -errno. */
 int top_request_vms(struct top *top);
+int top_request_host(struct top *top);
 int top_request_vcpus(struct top *top);
 
 /* Asks the user whether to set the chosen VM or vCPU to @mode. */

@@ -37,6 +37,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	struct top *top = userdata;
 	int r;
 
+	top_request_host(top);
 	top_request_vms(top);
 	top_request_vcpus(top);
 	r = sd_event_source_set_time_relative(source, top->ctl->interval_usec);
@@ -141,7 +142,7 @@ static int prepare_loop(struct top *top)
 	return r;
 }
 
-int top_run_screen(struct apfctl *ctl, const struct top_view *view, struct vm_list *vms,
+int top_run_screen(struct apfctl *ctl, const struct top_view *view, struct top_sample *first,
 		   bool *ret_no_screen)
 {
 	struct top top = {
@@ -150,11 +151,13 @@ int top_run_screen(struct apfctl *ctl, const struct top_view *view, struct vm_li
 		.choice_vms.by = view->by,
 		.choice_vcpus.by.column = TOP_VCPU_INDEX,
 		.path = strdup(""),
-		.vms = *vms,
+		.vms = first->vms,
+		.host = first->host,
 	};
 	int r;
 
-	*vms = (struct vm_list){};
+	first->vms = (struct vm_list){};
+	first->host = (struct host){};
 	*ret_no_screen = false;
 	r = top.path ? prepare_loop(&top) : -ENOMEM;
 	if (r >= 0) {
@@ -170,6 +173,7 @@ int top_run_screen(struct apfctl *ctl, const struct top_view *view, struct vm_li
 	}
 
 	sd_bus_slot_unref(top.vms_slot);
+	sd_bus_slot_unref(top.host_slot);
 	sd_bus_slot_unref(top.change_slot);
 	top_clear_vcpus(&top);
 	sd_event_source_unref(top.timer);
@@ -179,6 +183,7 @@ int top_run_screen(struct apfctl *ctl, const struct top_view *view, struct vm_li
 	if (*ret_no_screen)
 		sigprocmask(SIG_SETMASK, &top.mask_before, NULL);
 	vm_list_clear(&top.vms);
+	host_clear(&top.host);
 	free(top.path);
 	free(top.message);
 	if (r < 0 && top.status == STATUS_OK)

@@ -41,6 +41,7 @@ struct choice {
  * @rows: rows of the vCPU table, in display order
  * @apfd_missing: apfd is not on the bus
  * @apfd_is_old: apfd has no ListVMs()
+ * @host: figures of the host; empty until the first reply
  * @message: shown above the keys; allocated
  * @mode: mode to set if the user answers yes; NULL if there is no question
  * @mode_vcpu: vCPU to set @mode for, -1 for the whole VM
@@ -52,6 +53,7 @@ struct top {
 	sigset_t mask_before;
 	sd_event_source *timer;
 	sd_bus_slot *vms_slot;
+	sd_bus_slot *host_slot;
 	sd_bus_slot *vcpus_slot;
 	sd_bus_slot *change_slot;
 	enum page page;
@@ -68,6 +70,7 @@ struct top {
 	size_t n_rows;
 	bool apfd_missing;
 	bool apfd_is_old;
+	struct host host;
 	char *message;
 	bool message_bad;
 	const char *mode;

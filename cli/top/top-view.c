@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "cell.h"
 #include "format.h"
+#include "host-summary.h"
 #include "json.h"
 #include "table.h"
 #include "top.h"
@@ -15,11 +17,13 @@ const struct table_column top_columns[_TOP_MAX] = {
 	[TOP_STATE] = { "STATE" },
 	[TOP_MODE] = { "MODE", .droppable = 4 },
 	[TOP_SWAPPED] = { "SWAPPED", .right = true, .droppable = 2 },
+	[TOP_OUT] = { "OUT/S", .right = true, .droppable = 6 },
 	[TOP_ASYNC] = { "ASYNC/S", .right = true, .droppable = 1 },
 	[TOP_SYNC] = { "SYNC/S", .right = true, .droppable = 1 },
 	[TOP_P50] = { "P50", .right = true, .droppable = 5 },
 	[TOP_P95] = { "P95", .right = true, .droppable = 3 },
 	[TOP_STALLED] = { "STALLED", .right = true },
+	[TOP_PEAK] = { "PEAK", .right = true, .droppable = 6 },
 	[TOP_PRESSURE] = { "PRESSURE", .right = true, .droppable = 4 },
 	[TOP_GUEST] = { "GUEST", .droppable = 1 },
 };
@@ -72,6 +76,10 @@ struct table *top_vm_table(const struct vm_list *vms)
 		cell_mode(table, vm);
 		table_add(table,
 			  vm_swapped_known(vm) ? format_bytes(text, vm->swapped_bytes) : "-");
+		table_add(table, vm->pressure.known[PRESSURE_SWAPOUT_BYTES]
+					 ? format_bytes(text, (uint64_t)vm->pressure.figures
+								      [PRESSURE_SWAPOUT_BYTES])
+					 : "-");
 		if (vm->watched) {
 			table_add(table, format_rate(text, vm->async_per_sec));
 			table_add(table, format_rate(text, vm->sync_per_sec));
@@ -79,8 +87,9 @@ struct table *top_vm_table(const struct vm_list *vms)
 			table_add(table, vm->p95_usec > 0 ? format_usec(text, vm->p50_usec) : "-");
 			table_add(table, vm->p95_usec > 0 ? format_usec(text, vm->p95_usec) : "-");
 			table_add(table, format_share(text, vm->stall_ratio));
+			table_add(table, format_share(text, vm->peak_stall_ratio));
 		} else {
-			for (unsigned int n = TOP_ASYNC; n <= TOP_STALLED; n++)
+			for (unsigned int n = TOP_ASYNC; n <= TOP_PEAK; n++)
 				table_add(table, "-");
 		}
 		cell_pressure(table, vm);
@@ -110,8 +119,9 @@ struct table *top_vcpu_table(const struct top_vcpu *rows, size_t n)
 	return table;
 }
 
-static void print_title(FILE *file, const struct top_sample *sample)
+static void print_title(const struct apfctl *ctl, FILE *file, const struct top_sample *sample)
 {
+	char line[HOST_SUMMARY_MAX];
 	time_t now_sec = (time_t)(sample->now_usec / 1000000);
 	struct tm tm = {};
 	char date[64];
@@ -119,6 +129,13 @@ static void print_title(FILE *file, const struct top_sample *sample)
 	localtime_r(&now_sec, &tm);
 	strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &tm);
 	fprintf(file, "%s  %zu VM%s\n", date, sample->vms.n, sample->vms.n == 1 ? "" : "s");
+	if (host_summary(line, &sample->host)[0] != '\0') {
+		_cleanup_free_ char *printable = text_printable(line);
+		enum style style = host_summary_style(&sample->host);
+
+		fprintf(file, "%s%s%s\n", term_style(&ctl->term, style), printable ?: "",
+			term_style_end(&ctl->term, style));
+	}
 }
 
 int top_print_table(struct apfctl *ctl, const struct top_sample *sample)
@@ -127,7 +144,7 @@ int top_print_table(struct apfctl *ctl, const struct top_sample *sample)
 
 	if (!table)
 		return status_fail(STATUS_FAILED, "out of memory");
-	print_title(stdout, sample);
+	print_title(ctl, stdout, sample);
 	if (table_print(table, stdout, &ctl->term, sample->vms.n) < 0)
 		return status_fail(STATUS_FAILED, "out of memory");
 	putchar('\n');
@@ -144,7 +161,8 @@ int top_print_json(struct apfctl *ctl, const struct top_sample *sample)
 	for (size_t i = 0; i < sample->vms.n; i++)
 		if (json_append(array, json_vm(&sample->vms.vms[i])) < 0)
 			return status_fail(STATUS_FAILED, "out of memory");
-	if (json_add(object, "vms", TAKE_PTR(array)) < 0)
+	if (json_add(object, "vms", TAKE_PTR(array)) < 0 ||
+	    json_add(object, "host", json_host(&sample->host)) < 0)
 		return status_fail(STATUS_FAILED, "out of memory");
 	return json_print(object, true);
 }

@@ -21,11 +21,13 @@ enum top_column {
 	TOP_STATE,
 	TOP_MODE,
 	TOP_SWAPPED,
+	TOP_OUT,
 	TOP_ASYNC,
 	TOP_SYNC,
 	TOP_P50,
 	TOP_P95,
 	TOP_STALLED,
+	TOP_PEAK,
 	TOP_PRESSURE,
 	TOP_GUEST,
 	_TOP_MAX,
@@ -106,10 +108,12 @@ struct top_view {
 /**
  * struct top_sample - the shown VMs at one time
  * @now_usec: time of the sample, microseconds since the epoch
+ * @host: the host of the VMs
  * @vms: in the order of the view
  */
 struct top_sample {
 	uint64_t now_usec;
+	struct host host;
 	struct vm_list vms;
 };
 
@@ -124,11 +128,11 @@ void top_print_csv_header(void);
 /**
  * top_run_screen() - runs the full-screen program until the user ends it
  * @view: must outlive the call
- * @vms: the VMs to show first; the function frees them
+ * @first: what to show first; the function frees the VMs and the host
  * @ret_no_screen: true if the terminal type is unknown: nothing was done
  * Return: an exit status.
  */
-int top_run_screen(struct apfctl *ctl, const struct top_view *view, struct vm_list *vms,
+int top_run_screen(struct apfctl *ctl, const struct top_view *view, struct top_sample *first,
 		   bool *ret_no_screen);
 
 #endif

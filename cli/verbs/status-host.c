@@ -8,6 +8,7 @@
 #include "bus.h"
 #include "field.h"
 #include "format.h"
+#include "host-summary.h"
 #include "json.h"
 #include "verb.h"
 
@@ -61,6 +62,7 @@ static void print_config_error(const struct apfctl *ctl, const char *error)
 
 void status_print_host(const struct apfctl *ctl, const struct host *host)
 {
+	host_print_memory(&ctl->term, host);
 	print_swap(ctl, host);
 	if (host->config_error && host->config_error[0] != '\0')
 		print_config_error(ctl, host->config_error);

@@ -16,6 +16,7 @@
 #include "table.h"
 #include "vcpu-list.h"
 #include "verb.h"
+#include "vm-memory-fields.h"
 
 /* Width of one bar; two bars and their figures fit into 80 columns. */
 #define BAR_COLUMNS 18
@@ -211,8 +212,11 @@ static void print_summary(const struct apfctl *ctl, const struct host *host, con
 	print_since(ctl, vm);
 	print_swapped(ctl, vm);
 	print_pressure(ctl, vm);
-	if (vm->watched)
+	vm_print_memory(&ctl->term, vm);
+	if (vm->watched) {
 		print_figures(ctl, vm);
+		vm_print_peaks(&ctl->term, vm);
+	}
 	print_guest(ctl, vm);
 	field_printf(&ctl->term, "Host", "apf_host %s%s%s, no-wait swap-in %s, nested guard %s",
 		     host->host_module, host->host_module_version[0] ? " " : "",

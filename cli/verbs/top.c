@@ -34,7 +34,10 @@ static int sample(struct top *top)
 	int status;
 
 	vm_list_clear(&top->sample.vms);
-	status = bus_read_vms(&top->ctl->client, &top->sample.vms);
+	host_clear(&top->sample.host);
+	status = bus_read_host(&top->ctl->client, &top->sample.host);
+	if (status == STATUS_OK)
+		status = bus_read_vms(&top->ctl->client, &top->sample.vms);
 	if (status != STATUS_OK)
 		return status;
 	vm_filter_apply(&top->view.filter, &top->sample.vms);
@@ -129,11 +132,14 @@ static int run(struct top *top)
 
 	if (wants_screen(ctl)) {
 		/* Before full-screen mode, so that an error message stays on the normal screen. */
-		r = bus_read_vms(&ctl->client, &top->sample.vms);
+		r = bus_read_host(&ctl->client, &top->sample.host);
+		if (r == STATUS_OK)
+			r = bus_read_vms(&ctl->client, &top->sample.vms);
 		vm_filter_apply(&top->view.filter, &top->sample.vms);
 		if (r == STATUS_OK)
-			r = top_run_screen(ctl, &top->view, &top->sample.vms, &no_screen);
+			r = top_run_screen(ctl, &top->view, &top->sample, &no_screen);
 		vm_list_clear(&top->sample.vms);
+		host_clear(&top->sample.host);
 		if (r != STATUS_OK || !no_screen)
 			return r;
 	}
@@ -141,6 +147,7 @@ static int run(struct top *top)
 	block_signals();
 	r = run_loop(top);
 	vm_list_clear(&top->sample.vms);
+	host_clear(&top->sample.host);
 	if (r < 0 && top->status == STATUS_OK)
 		return status_fail(STATUS_FAILED, "top: %s", strerror(-r));
 	return top->status;

@@ -172,6 +172,56 @@ int json_add_pressure(struct json_object *object, const char *key, const struct 
 	return json_add(object, key, TAKE_PTR(all));
 }
 
+static int add_memory(struct json_object *object, const char *key,
+		      const struct memory_figures *memory, const struct figure_name *names, size_t n)
+{
+	_cleanup_(json_putp) struct json_object *all = json_object_new_object();
+
+	if (!all)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < n; i++)
+		if (json_add_known(all, memory_figure_known(memory, i), names[i].json,
+				   memory->value[i]) < 0)
+			return -ENOMEM;
+	return json_add(object, key, TAKE_PTR(all));
+}
+
+static int add_host_pressure(struct json_object *object, const struct host_pressure_figures *p)
+{
+	_cleanup_(json_putp) struct json_object *all = json_object_new_object();
+
+	if (!all)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < _HOST_PRESSURE_MAX; i++)
+		if (json_add_known_double(all, p->known & (1U << i), host_pressure_names[i].json,
+					  p->value[i]) < 0)
+			return -ENOMEM;
+	return json_add(object, "pressure", TAKE_PTR(all));
+}
+
+static int add_nodes(struct json_object *object, const char *key, const struct nodes_memory *nodes,
+		     bool with_free)
+{
+	_cleanup_(json_putp) struct json_object *array = json_object_new_array();
+
+	if (!array)
+		return -ENOMEM;
+	for (size_t i = 0; i < nodes->n; i++) {
+		_cleanup_(json_putp) struct json_object *node = json_object_new_object();
+		int r = 0;
+
+		if (!node)
+			return -ENOMEM;
+		r |= json_add_uint(node, "node", nodes->all[i].node);
+		r |= json_add_uint(node, "bytes", nodes->all[i].bytes);
+		if (with_free)
+			r |= json_add_uint(node, "free_bytes", nodes->all[i].free_bytes);
+		if (r < 0 || json_append(array, TAKE_PTR(node)) < 0)
+			return -ENOMEM;
+	}
+	return json_add(object, key, TAKE_PTR(array));
+}
+
 static struct json_object *json_vcpu_modes(const struct vcpu_modes *modes)
 {
 	_cleanup_(json_putp) struct json_object *array = json_object_new_array();
@@ -227,6 +277,11 @@ static int add_vm(struct json_object *object, const struct vm *vm)
 	r |= json_add_vcpus(object, "paused_vcpus", &vm->paused_vcpus);
 	r |= add_mode(object, vm);
 	r |= json_add_pressure(object, "pressure", &vm->pressure);
+	r |= json_add_known_double(object, vm->watched, "peak_stall_ratio", vm->peak_stall_ratio);
+	r |= json_add_known(object, vm->watched && vm->peak_latency_usec != UINT64_MAX,
+			    "peak_latency_usec", vm->peak_latency_usec);
+	r |= add_memory(object, "memory", &vm->memory, vm_memory_names, _VM_MEMORY_MAX);
+	r |= add_nodes(object, "memory_nodes", &vm->nodes, false);
 	r |= json_add_optional(object, "cgroup", vm->cgroup);
 	r |= json_add_optional(object, "manager", vm->manager);
 	r |= json_add_optional(object, "id", vm->id);
@@ -332,6 +387,8 @@ static struct json_object *json_swap(const struct swap_devices *devices)
 		r |= json_add_uint(object, "used_bytes", device->used_bytes);
 		r |= json_add_uint(object, "reads", device->reads);
 		r |= json_add_uint(object, "read_latency_usec", device->read_latency_usec);
+		r |= json_add_known(object, device->read_usec != UINT64_MAX, "read_usec",
+				    device->read_usec);
 		r |= json_add_bool(object, "synchronous", device->synchronous);
 		if (r < 0 || json_append(array, TAKE_PTR(object)) < 0)
 			return NULL;
@@ -392,6 +449,10 @@ struct json_object *json_host(const struct host *host)
 		r |= json_add(object, "hooks", json_hooks(&host->hooks));
 	else
 		r |= json_add_null(object, "hooks");
+	r |= json_add_optional(object, "memory_state", host->memory_state);
+	r |= add_memory(object, "memory", &host->memory, host_memory_names, _HOST_MEMORY_MAX);
+	r |= add_host_pressure(object, &host->pressure);
+	r |= add_nodes(object, "memory_nodes", &host->nodes, true);
 	return r < 0 ? NULL : TAKE_PTR(object);
 }
 

@@ -107,9 +107,9 @@ static int read_vcpu_modes(sd_bus_message *m, void *field)
 	return r;
 }
 
-#define SWAP(name, type, read, field)                                 \
-	{                                                             \
-		name, type, read, offsetof(struct swap_device, field) \
+#define SWAP(name, type, read, field, ...)                                         \
+	{                                                                          \
+		name, type, read, offsetof(struct swap_device, field), __VA_ARGS__ \
 	}
 static const struct prop swap_props[] = {
 	SWAP("Path", "s", prop_read_string, path),
@@ -118,6 +118,7 @@ static const struct prop swap_props[] = {
 	SWAP("Used", "t", prop_read_basic, used_bytes),
 	SWAP("Reads", "t", prop_read_basic, reads),
 	SWAP("ReadLatencyUSec", "t", prop_read_basic, read_latency_usec),
+	SWAP("ReadUSec", "t", prop_read_basic, read_usec, .optional = true),
 	SWAP("Synchronous", "b", prop_read_bool, synchronous),
 };
 
@@ -129,7 +130,7 @@ static int append_swap(sd_bus_message *m, void *userdata, const struct prop **re
 	if (!all)
 		return -ENOMEM;
 	devices->all = all;
-	all[devices->n] = (struct swap_device){};
+	all[devices->n] = (struct swap_device){ .read_usec = UINT64_MAX };
 	return props_read(m, swap_props, ELEMENTSOF(swap_props), &all[devices->n++], ret_bad);
 }
 
@@ -193,6 +194,10 @@ static const struct prop host_props[] = {
 	HOST("DryRun", "b", prop_read_bool, dry_run, .optional = true),
 	HOST("Swap", "aa{sv}", read_swap, swap, .optional = true),
 	HOST("Hooks", "aa{sv}", read_hooks, hooks, .optional = true),
+	HOST("MemoryState", "s", prop_read_string, memory_state, .optional = true),
+	HOST("Memory", "a{st}", prop_read_host_memory, memory, .optional = true),
+	HOST("Pressure", "a{sd}", prop_read_host_pressure, pressure, .optional = true),
+	HOST("Nodes", "aa{sv}", prop_read_host_nodes, nodes, .optional = true),
 };
 
 #define VM(name, type, read, field, ...)                                  \
@@ -231,6 +236,10 @@ static const struct prop vm_props[] = {
 	VM("VMM", "s", prop_read_string, vmm, .optional = true),
 	VM("Executable", "s", prop_read_string, executable, .optional = true),
 	VM("SwappedSource", "s", prop_read_string, swapped_source, .optional = true),
+	VM("PeakStallRatio", "d", prop_read_basic, peak_stall_ratio, .optional = true),
+	VM("PeakLatencyUSec", "t", prop_read_basic, peak_latency_usec, .optional = true),
+	VM("Memory", "a{st}", prop_read_vm_memory, memory, .optional = true),
+	VM("NodeMemory", "a{ut}", prop_read_vm_nodes, nodes, .optional = true),
 	VM("NotCounted", "as", prop_read_strv, not_counted, .optional = true),
 };
 
@@ -273,6 +282,8 @@ void host_clear(struct host *host)
 		strv_free(host->hooks.all[i].takes);
 	}
 	free(host->hooks.all);
+	free(host->memory_state);
+	nodes_memory_clear(&host->nodes);
 	*host = (struct host){};
 }
 
@@ -295,6 +306,7 @@ void vm_clear(struct vm *vm)
 	free(vm->vmm);
 	free(vm->executable);
 	free(vm->swapped_source);
+	nodes_memory_clear(&vm->nodes);
 	strv_free(vm->not_counted);
 	*vm = (struct vm){};
 }
@@ -344,6 +356,7 @@ static void clear_uncounted(struct vm *vm)
 		{ "AsyncRate", &vm->async_per_sec },
 		{ "SyncRate", &vm->sync_per_sec },
 		{ "StallRatio", &vm->stall_ratio },
+		{ "PeakStallRatio", &vm->peak_stall_ratio },
 	};
 
 	vm->latency_known = true;
@@ -356,6 +369,8 @@ static void clear_uncounted(struct vm *vm)
 		/* Both are computed from the same histograms. */
 		if (strcmp(*name, "P50USec") == 0 || strcmp(*name, "P95USec") == 0)
 			vm->latency_known = false;
+		if (strcmp(*name, "PeakLatencyUSec") == 0)
+			vm->peak_latency_usec = UINT64_MAX;
 	}
 }
 
@@ -363,6 +378,9 @@ int vm_read(sd_bus_message *m, struct vm *vm, const char **ret_bad)
 {
 	int r;
 
+	/* An older apfd does not send these. */
+	vm->peak_stall_ratio = NAN;
+	vm->peak_latency_usec = UINT64_MAX;
 	r = read_object(m, vm_props, ELEMENTSOF(vm_props), vm, ret_bad);
 	if (r >= 0)
 		clear_uncounted(vm);

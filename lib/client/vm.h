@@ -16,6 +16,7 @@
 #include "apf/cleanup.h"
 #include "guest.h"
 #include "histogram.h"
+#include "memory.h"
 #include "pressure.h"
 #include "vcpu-list.h"
 
@@ -104,6 +105,7 @@ struct host_hooks {
 
 /**
  * struct swap_device - an element of org.apfd.Manager1.Swap
+ * @read_usec: total time of @reads; UINT64_MAX if apfd did not send it
  * @synchronous: reads complete in the calling task, so a fault cannot be asynchronous
  */
 struct swap_device {
@@ -113,6 +115,7 @@ struct swap_device {
 	uint64_t used_bytes;
 	uint64_t reads;
 	uint64_t read_latency_usec;
+	uint64_t read_usec;
 	bool synchronous;
 };
 
@@ -132,6 +135,8 @@ struct swap_devices {
  * An apfd older than the policy does not send @config_files and what follows.
  *
  * @config_files, @config_error: NULL if not sent
+ * @memory_state: NULL if not sent
+ * @memory, @pressure: without figures if not sent
  */
 struct host {
 	char *version;
@@ -146,6 +151,10 @@ struct host {
 	bool dry_run;
 	struct swap_devices swap;
 	struct host_hooks hooks;
+	char *memory_state;
+	struct memory_figures memory;
+	struct host_pressure_figures pressure;
+	struct nodes_memory nodes;
 };
 
 /**
@@ -177,6 +186,9 @@ struct vcpu_modes {
  * @latency_known: @p50_usec and @p95_usec are counted
  * @async, @sync: without buckets if not counted
  * @swapped_source: where @swapped_bytes is from; NULL if apfd did not send it
+ * @peak_stall_ratio: of the last minute; NAN if not counted or not sent
+ * @peak_latency_usec: of the last minute; UINT64_MAX if not counted or not sent
+ * @memory, @nodes: without figures if not sent
  * @not_counted: bus names of the figures that are not counted; NULL if apfd did not send it
  */
 struct vm {
@@ -213,6 +225,10 @@ struct vm {
 	char *vmm;
 	char *executable;
 	char *swapped_source;
+	double peak_stall_ratio;
+	uint64_t peak_latency_usec;
+	struct memory_figures memory;
+	struct nodes_memory nodes;
 	char **not_counted;
 };
 

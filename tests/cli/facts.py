@@ -17,16 +17,31 @@ HOST = {
     'Swap': [{'Path': dbus.String('/dev/vdb'), 'Kind': dbus.String('disk'),
               'Size': dbus.UInt64(8 << 30), 'Used': dbus.UInt64(327155712),
               'Reads': dbus.UInt64(4711), 'ReadLatencyUSec': dbus.UInt64(5200),
+              'ReadUSec': dbus.UInt64(24497200),
               'Synchronous': dbus.Boolean(False)}],
     'Hooks': [],
+    'MemoryState': 'swapping',
+    'Memory': {'TotalBytes': 64 << 30, 'FreeBytes': 1 << 30, 'AvailableBytes': 5 << 30, 'ReclaimableBytes': 4 << 30,
+               'SwapTotalBytes': 8 << 30, 'SwapFreeBytes': (8 << 30) - 327155712, 'ZswapBytes': 3 << 20,
+               'ZswappedBytes': 9 << 20, 'SwappedInBytes': 5 << 30, 'SwappedOutBytes': 6 << 30,
+               'ScannedPages': 70001, 'DirectScannedPages': 801, 'RefaultPages': 90001, 'SomeUSec': 12345678,
+               'FullUSec': 2345678, 'NewFigure': 1},
+    'Pressure': {'SomeAvg10': 12.5, 'FullAvg10': 3.25, 'SwapInBytesRate': 3145728.0, 'SwapOutBytesRate': 2097152.0,
+                 'ScanRate': 700.5, 'RefaultRate': 30.5, 'NewFigure': 1.0},
+    'Nodes': [{'Node': dbus.UInt32(n), 'TotalBytes': dbus.UInt64(32 << 30), 'FreeBytes': dbus.UInt64(free << 20)}
+              for n, free in ((0, 24), (1, 1000))],
 }
 HOST_ABSENT = dict(HOST, HostModule='absent', HostModuleVersion='', NoWaitSwapin='unknown',
                    NestedGuard=False)
 
+# In the first line of "top".
+HOST_LINE = ('host swapping: 1.0 GiB free, 4.0 GiB reclaimable, 312.0 MiB of 8.0 GiB swap used (disk, 5.2 ms), '
+             'some 12 %, full 3.2 %')
+
 # What an apfd without the policy tells nothing of.
-NEW_OF_HOST = ('ConfigFiles', 'ConfigError', 'DryRun', 'Swap', 'Hooks')
+NEW_OF_HOST = ('ConfigFiles', 'ConfigError', 'DryRun', 'Swap', 'Hooks', 'MemoryState', 'Memory', 'Nodes')
 NEW_OF_VM = ('Mode', 'ModeSource', 'VCPUModes', 'Pressure', 'CGroup', 'Manager', 'ID', 'VMM', 'Executable',
-             'NotCounted')
+             'NotCounted', 'PeakStallRatio', 'PeakLatencyUSec', 'NodeMemory')
 
 
 def older(values):
@@ -117,12 +132,21 @@ WEB1 = {
     'VCPUModes': {1: 'off'},
     'Pressure': {'MemoryBytes': 1073741824.0, 'SwapBytes': 268435456.0, 'SwapInRate': 123.75,
                  'RefaultRate': 17.5, 'MajorFaultRate': 99.0, 'SomeAvg10': 12.5,
-                 'FullAvg10': 3.25, 'StallRatio': 0.024, 'Trend': -0.0025, 'NewFigure': 1.0},
+                 'FullAvg10': 3.25, 'StallRatio': 0.024, 'Trend': -0.0025, 'SwapOutRate': 256.5,
+                 'SwapInBytesRate': 506880.0, 'SwapOutBytesRate': 1050624.0, 'NewFigure': 1.0},
     'CGroup': '/machine.slice/machine-qemu\\x2d3\\x2dweb1.scope',
     'Manager': 'libvirt',
     'ID': '',
     'VMM': '',
     'Executable': '/usr/bin/qemu-system-x86_64',
+    'PeakStallRatio': 0.375,
+    'PeakLatencyUSec': 131072,
+    'Memory': {'LimitBytes': 3 << 30, 'RoomBytes': 77 << 20, 'HighBytes': 2 << 30, 'SwapLimitBytes': 1 << 30,
+               'SwapRoomBytes': 768 << 20, 'SwappedInBytes': 11 << 20, 'SwappedOutBytes': 13 << 20,
+               'RefaultPages': 1701, 'ActivationPages': 901, 'MajorFaults': 3001, 'SomeUSec': 7392524,
+               'FullUSec': 4338173, 'ActiveBytes': 600 << 20, 'ZswapBytes': 2 << 20, 'ZswappedBytes': 7 << 20,
+               'ZramBytes': 0, 'NewFigure': 1},
+    'NodeMemory': {1: 700 << 20, 0: 300 << 20},
     'NotCounted': [],
 }
 
@@ -180,6 +204,10 @@ WEB2 = {
     'ID': '',
     'VMM': '',
     'Executable': '',
+    'PeakStallRatio': 0.0,
+    'PeakLatencyUSec': 0,
+    'Memory': {},
+    'NodeMemory': {},
     'NotCounted': [],
 }
 
@@ -224,7 +252,18 @@ JSON_WEB1 = {
         'memory_bytes': 1073741824, 'swap_bytes': 268435456, 'swapin_pages_per_sec': 123.75,
         'refaults_per_sec': 17.5, 'major_faults_per_sec': 99, 'some_avg10_percent': 12.5,
         'full_avg10_percent': 3.25, 'stall_ratio': 0.024, 'trend_per_sec': -0.0025,
+        'swapout_pages_per_sec': 256.5, 'swapin_bytes_per_sec': 506880, 'swapout_bytes_per_sec': 1050620,
     },
+    'peak_stall_ratio': 0.375,
+    'peak_latency_usec': 131072,
+    'memory': {
+        'limit_bytes': 3 << 30, 'room_bytes': 77 << 20, 'high_bytes': 2 << 30, 'swap_limit_bytes': 1 << 30,
+        'swap_room_bytes': 768 << 20, 'swapped_in_bytes': 11 << 20, 'swapped_out_bytes': 13 << 20,
+        'refault_pages': 1701, 'activation_pages': 901, 'major_faults': 3001, 'some_usec': 7392524,
+        'full_usec': 4338173, 'active_bytes': 600 << 20, 'zswap_bytes': 2 << 20, 'zswapped_bytes': 7 << 20,
+        'zram_bytes': 0,
+    },
+    'memory_nodes': [{'node': 0, 'bytes': 300 << 20}, {'node': 1, 'bytes': 700 << 20}],
     'cgroup': '/machine.slice/machine-qemu\\x2d3\\x2dweb1.scope',
     'manager': 'libvirt',
     'id': '',
@@ -256,6 +295,10 @@ JSON_WEB2 = {
     'mode_source': 'config',
     'vcpu_modes': [],
     'pressure': dict.fromkeys(JSON_WEB1['pressure']),
+    'peak_stall_ratio': None,
+    'peak_latency_usec': None,
+    'memory': dict.fromkeys(JSON_WEB1['memory']),
+    'memory_nodes': [],
     'cgroup': '',
     'manager': 'libvirt',
     'id': '',

@@ -152,7 +152,14 @@ class MockApfd:
         mock = self.object('/org/apfd')
         properties = typed_properties(MANAGER, values, older)
         if self.has_host:
-            mock.UpdateProperties(MANAGER, properties)
+            # dbusmock cannot update a dictionary.
+            dicts = {k: v for k, v in properties.items() if isinstance(v, dbus.Dictionary)}
+            for name, value in dicts.items():
+                plain = {str(k): float(v) if isinstance(v, float) else int(v) for k, v in value.items()}
+                self.run(f'self.props[{MANAGER!r}][{name!r}] = '
+                         f'dbus.Dictionary({plain!r}, signature={str(value.signature)!r})')
+            mock.UpdateProperties(MANAGER, dbus.Dictionary(
+                {k: v for k, v in properties.items() if k not in dicts}, signature='sv'))
         else:
             mock.AddProperties(MANAGER, properties)
             mock.AddMethods(MANAGER, dbus.Array(

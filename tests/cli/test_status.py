@@ -38,6 +38,10 @@ def test_fields(run, apfd):
     assert got['Pressure'] == 'some 12 %, full 3.2 % (mean of 10 s)'
     assert got['Trend'] == '-0.0025/s'
     assert got['Rate'] == '99.0/s major faults'
+    assert got['Peak'] == 'stalled 38 %, latency up to 131 ms (last minute)'
+    assert got['Active'] == '600.0 MiB'
+    assert got['In zswap'] == '7.0 MiB, compressed to 2.0 MiB'
+    assert got['Host memory'] == facts.HOST_LINE[len('host '):]
     assert got['Host swap'] == '/dev/vdb (disk), 312.0 MiB of 8.0 GiB used, reads take 5.2 ms'
     assert not {'Config error', 'Dry run'} & set(got)
     assert got['Waiting for'] == '3 pages'
@@ -170,8 +174,22 @@ def test_json(run, apfd):
             'dry_run': False,
             'swap': [{'path': '/dev/vdb', 'kind': 'disk', 'size_bytes': 8 << 30,
                       'used_bytes': 327155712, 'reads': 4711, 'read_latency_usec': 5200,
-                      'synchronous': False}],
+                      'read_usec': 24497200, 'synchronous': False}],
             'hooks': [],
+            'memory_state': 'swapping',
+            'memory': {
+                'total_bytes': 64 << 30, 'free_bytes': 1 << 30, 'available_bytes': 5 << 30,
+                'reclaimable_bytes': 4 << 30, 'swap_total_bytes': 8 << 30,
+                'swap_free_bytes': (8 << 30) - 327155712, 'zswap_bytes': 3 << 20, 'zswapped_bytes': 9 << 20,
+                'swapped_in_bytes': 5 << 30, 'swapped_out_bytes': 6 << 30, 'scanned_pages': 70001,
+                'direct_scanned_pages': 801, 'refault_pages': 90001, 'some_usec': 12345678,
+                'full_usec': 2345678,
+            },
+            'pressure': {'some_avg10_percent': 12.5, 'full_avg10_percent': 3.25, 'swapin_bytes_per_sec': 3145728,
+                         'swapout_bytes_per_sec': 2097152, 'scanned_pages_per_sec': 700.5,
+                         'refaults_per_sec': 30.5},
+            'memory_nodes': [{'node': 0, 'bytes': 32 << 30, 'free_bytes': 24 << 20},
+                             {'node': 1, 'bytes': 32 << 30, 'free_bytes': 1000 << 20}],
         },
     }
 
@@ -315,12 +333,40 @@ def test_host(run, apfd):
         'Nested guard: on',
         '     libvirt: connected (qemu:///system)',
         ' Config file: /etc/apfd/apfd.conf',
+        ' Host memory: ' + facts.HOST_LINE[len('host '):],
+        '    Host I/O: 3.0 MiB/s from swap, 2.0 MiB/s to swap, 700 pages/s scanned',
+        '  Host zswap: 9.0 MiB in 3.0 MiB',
+        '   Host node: 0: 24.0 MiB free of 32.0 GiB',
+        '   Host node: 1: 1000.0 MiB free of 32.0 GiB',
         '   Host swap: /dev/vdb (disk), 312.0 MiB of 8.0 GiB used, reads take 5.2 ms',
         '         VMs: 3, 2 of them watched; 1 on; 1 mixed; 1 unknown',
         '     Swapped: 313.0 MiB',
         '    Swap-ins: 130/s asynchronous, 4.0/s synchronous',
         'Most stalled: db, 25 %',
     ]
+
+
+def test_memory_of_a_vm(run, apfd):
+    """Each limit, rate and node has a line."""
+    text = run('status', 'web1').stdout
+    assert re.findall('^ *Limit: (.*)$', text, re.M) == [
+        '3.0 GiB of memory, 77.0 MiB left', '2.0 GiB of memory before it is slowed down',
+        '1.0 GiB of swap, 768.0 MiB left']
+    assert re.findall('^ *Swap I/O: (.*)$', text, re.M) == [
+        '495.0 KiB/s from swap (124 pages/s)', '1.0 MiB/s to swap (256 pages/s)']
+    assert re.findall('^ *On node: (.*)$', text, re.M) == ['0: 300.0 MiB', '1: 700.0 MiB']
+    # There is none on zram.
+    assert 'On zram' not in text
+    # Nothing of it is known of the other one.
+    assert not {'Limit', 'Swap I/O', 'On node', 'Active', 'In zswap', 'Peak'} & set(fields(run('status', 'web2').stdout))
+
+
+def test_host_that_thrashes_without_swap(run, empty_apfd):
+    empty_apfd.set_host(dict(facts.HOST, MemoryState='thrashing', Swap=[], Pressure={}, Nodes=[],
+                             Memory={'FreeBytes': 1 << 20, 'SwapTotalBytes': 0, 'SwapFreeBytes': 0}))
+    got = fields(run('status').stdout)
+    assert got['Host memory'] == 'thrashing: 1.0 MiB free, - reclaimable, no swap'
+    assert not {'Host I/O', 'Host zswap', 'Host node'} & set(got)
 
 
 def test_host_in_json(run, apfd):

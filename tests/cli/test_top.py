@@ -25,12 +25,13 @@ def test_piped_table(run, apfd):
     for look in looks:
         lines = look.splitlines()
         assert re.fullmatch(r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  2 VMs', lines[0])
-        assert lines[1:] == [
-            'NAME  STATE    MODE     SWAPPED  ASYNC/S  SYNC/S     P50     P95  STALLED  PRESSURE  '
+        assert lines[1] == facts.HOST_LINE
+        assert lines[2:] == [
+            'NAME  STATE    MODE     SWAPPED    OUT/S  ASYNC/S  SYNC/S     P50     P95  STALLED  PEAK  PRESSURE  '
             'GUEST',
-            'web1  mixed    auto*  312.0 MiB      120     3.2  5.1 ms  8.2 ms    2.4 %      12 %  '
+            'web1  mixed    auto*  312.0 MiB  1.0 MiB      120     3.2  5.1 ms  8.2 ms    2.4 %  38 %      12 %  '
             'ok',
-            'web2  unknown  off            -        -       -       -       -        -         -  '
+            'web2  unknown  off            -        -        -       -       -       -        -     -         -  '
             '-',
         ]
     assert '\x1b' not in result.stdout
@@ -43,7 +44,8 @@ def test_json_lines(run, apfd):
     looks = [json.loads(line) for line in result.stdout.splitlines()]
     assert len(looks) == 2
     for look in looks:
-        assert set(look) == {'now_usec', 'vms'}
+        assert set(look) == {'now_usec', 'vms', 'host'}
+        assert look['host'] == json.loads(run('status', '--json').stdout)['host']
         assert look['vms'] == [facts.JSON_WEB1, facts.JSON_WEB2]
         assert before_usec <= look['now_usec'] <= time.time() * 1e6
     # the first may come late, so that the second follows soon
@@ -62,8 +64,8 @@ def test_guest_alarms(run, empty_apfd):
     # The pool closes the gate: worse than a wait.
     empty_apfd.add_vm(reported('d-pool', 4, PoolInUse=3, Sleepers=1, OldestSleeperMSec=12400))
     lines = run('top', '--count=1').stdout.splitlines()
-    column = lines[1].index('GUEST')
-    assert {line.split()[0]: line[column:] for line in lines[2:6]} == {
+    column = lines[2].index('GUEST')
+    assert {line.split()[0]: line[column:] for line in lines[3:7]} == {
         'a-absent': '-', 'b-ok': 'ok', 'c-wait': 'WAIT 12 s', 'd-pool': 'POOL 3',
     }
 
@@ -114,7 +116,9 @@ CSV_HEADER = ['time', 'name', 'uuid', 'state', 'mode', 'swapped_bytes', 'outstan
               'async_swapins_per_sec', 'sync_swapins_per_sec', 'latency_p50_usec',
               'latency_p95_usec', 'stall_ratio', 'some_avg10_percent', 'full_avg10_percent',
               'ready', 'async_nsec', 'sync_stalls', 'sync_stall_nsec', 'pool_in_use',
-              'oldest_sleeper_msec']
+              'oldest_sleeper_msec', 'swapin_bytes_per_sec', 'swapout_bytes_per_sec',
+              'peak_stall_ratio', 'peak_latency_usec', 'room_bytes', 'swap_room_bytes', 'refault_pages',
+              'zswapped_bytes', 'zram_bytes']
 
 
 def test_csv(run, apfd):
@@ -127,7 +131,7 @@ def test_csv(run, apfd):
     counters = facts.json_counters(facts.WEB1['Counters'])
     for row, vm in zip(rows, [facts.JSON_WEB1, facts.JSON_WEB2] * 2):
         assert re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z', row[0])
-        known = {**vm, **vm['pressure'], **(counters if vm['watched'] else {}),
+        known = {**vm, **vm['pressure'], **vm['memory'], **(counters if vm['watched'] else {}),
                  **(vm['guest_report'] or {})}
         for name, text in list(zip(header, row))[1:]:
             value = known.get(name)
