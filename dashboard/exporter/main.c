@@ -11,6 +11,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "apf/cleanup.h"
+#include "process.h"
 #include "server.h"
 
 #define SOCKETS_MAX 16
@@ -23,6 +24,7 @@ static const char help[] =
 	"      --max-vms=N         Serve at most N VMs, 1 to 4096 (default 1000)\n"
 	"      --timeout=SEC       Wait for apfd at most SEC seconds, 1 to 60 (default 5)\n"
 	"      --vcpus             Also serve metrics of each vCPU\n"
+	"      --no-deprecated     Leave out metrics that are deprecated\n"
 	"  -h, --help              Show this help\n"
 	"      --version           Show the version\n\n"
 	"See apf-exporter(8).\n";
@@ -164,12 +166,14 @@ static int serve(const struct scrape_options *options, const char *listen)
 
 int main(int argc, char **argv)
 {
-	enum { OPTION_LISTEN = 256, OPTION_MAX_VMS, OPTION_TIMEOUT, OPTION_VCPUS, OPTION_VERSION };
+	enum { OPTION_LISTEN = 256, OPTION_MAX_VMS, OPTION_TIMEOUT, OPTION_VCPUS,
+	       OPTION_NO_DEPRECATED, OPTION_VERSION };
 	static const struct option long_options[] = {
 		{ "listen", required_argument, NULL, OPTION_LISTEN },
 		{ "max-vms", required_argument, NULL, OPTION_MAX_VMS },
 		{ "timeout", required_argument, NULL, OPTION_TIMEOUT },
 		{ "vcpus", no_argument, NULL, OPTION_VCPUS },
+		{ "no-deprecated", no_argument, NULL, OPTION_NO_DEPRECATED },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, OPTION_VERSION },
 		{},
@@ -179,6 +183,7 @@ int main(int argc, char **argv)
 	unsigned long number;
 	int c;
 
+	process_begin();
 	while ((c = getopt_long(argc, argv, "h", long_options, NULL)) >= 0) {
 		switch (c) {
 		case OPTION_LISTEN:
@@ -196,6 +201,9 @@ int main(int argc, char **argv)
 			break;
 		case OPTION_VCPUS:
 			options.vcpus = true;
+			break;
+		case OPTION_NO_DEPRECATED:
+			options.current_only = true;
 			break;
 		case 'h':
 			fputs(help, stdout);

@@ -12,10 +12,12 @@
  * struct scrape_options - what to read
  * @vcpus: also read the figures of each vCPU
  * @max_vms: maximum number of VMs
+ * @current_only: leave out deprecated metrics
  * @timeout_usec: time limit of the whole scrape
  */
 struct scrape_options {
 	bool vcpus;
+	bool current_only;
 	size_t max_vms;
 	uint64_t timeout_usec;
 };

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "accept.h"
+#include "process.h"
 
 enum {
 	CONNECTIONS_MAX = 64,	     /* each connection has a thread */
@@ -134,6 +135,8 @@ static int refresh_answer(struct server *s, enum openmetrics_format format, cons
 	data.n_vms_shown = scrape.n_vms_shown;
 	data.vcpus = scrape.vcpus;
 	data.collect_usec = scrape.took_usec;
+	data.current_only = s->options->current_only;
+	data.print_more = process_print;
 	s->answers[format] = metrics_new(&data, NULL, format);
 	if (!s->answers[format]) {
 		*ret_why = "out of memory";
@@ -146,13 +149,14 @@ static int refresh_answer(struct server *s, enum openmetrics_format format, cons
 static enum MHD_Result answer_unavailable(struct MHD_Connection *connection,
 					  enum openmetrics_format format, const char *why)
 {
-	struct openmetrics data = {};
+	struct openmetrics data = { .print_more = process_print };
 	struct MHD_Response *response = metrics_new(&data, why, format);
 	enum MHD_Result result;
 
 	if (!response)
 		return MHD_NO;
-	result = MHD_queue_response(connection, MHD_HTTP_SERVICE_UNAVAILABLE, response);
+	/* Of any other status Prometheus ignores the body, and apf_up 0 would never be stored. */
+	result = MHD_queue_response(connection, MHD_HTTP_OK, response);
 	MHD_destroy_response(response);
 	return result;
 }

@@ -11,10 +11,8 @@
 
 #include "format.h"
 #include "names.h"
+#include "openmetrics-family.h"
 #include "strv.h"
-
-#define NSEC_PER_SEC ((uint64_t)1000000000)
-#define USEC_PER_SEC ((uint64_t)1000000)
 
 /*
  * Upper bounds of the exported latency histogram, as powers of two of a microsecond:
@@ -23,60 +21,9 @@
  */
 enum { BOUND_FIRST = 4, BOUND_LAST = 24 };
 
-enum type { GAUGE, COUNTER, HISTOGRAM };
-
 static const char *const type_names[] = { "gauge", "counter", "histogram" };
 
-/* What a row is about; a row with OF_VM and OF_VCPU makes two families, apf_X and apf_vcpu_X. */
-enum scope { OF_HOST = 1, OF_VM = 2, OF_VCPU = 4 };
-
-/**
- * struct subject - the common part of a VM and a vCPU
- * @labels: labels that identify it, ready to print
- * @vcpu: NULL for a VM
- */
-struct subject {
-	char *labels;
-	const struct vm *vm;
-	const struct vcpu *vcpu;
-	const char *state;
-	const struct counters *counters;
-	const struct histogram *async;
-	const struct histogram *sync;
-	const struct guest_report *guest;
-	struct outstanding outstanding;
-};
-
-/**
- * struct family - a row of the table of metrics
- * @name: without the prefix "apf_" or "apf_vcpu_", and without "_total" for a counter
- * @unit: last word of the name, NULL if there is no unit
- * @print: prints the samples for one subject
- * @arg: argument for @print: a counter or a figure
- */
-struct out;
-struct family {
-	const char *name;
-	enum type type;
-	const char *unit;
-	unsigned int scopes;
-	void (*print)(const struct out *o, const struct family *f, const struct subject *s);
-	unsigned int arg;
-	const char *help;
-};
-
-struct out {
-	FILE *file;
-	const struct openmetrics *data;
-	enum openmetrics_format format;
-	enum scope scope;
-};
-
-/*
- * Prints a line up to the value: name, suffix, labels of the subject (NULL for the
- * host), and @extra: more labels, escaped and ready to print, or NULL.
- */
-static void print_head(const struct out *o, const struct family *f, const char *suffix,
+void family_print_head(const struct out *o, const struct family *f, const char *suffix,
 		       const struct subject *s, const char *extra)
 {
 	const char *labels = s ? s->labels : "";
@@ -95,15 +42,14 @@ static void print_head(const struct out *o, const struct family *f, const char *
 	fputs(any ? "} " : " ", o->file);
 }
 
-static void print_count(const struct out *o, const struct family *f, const struct subject *s,
+void family_print_count(const struct out *o, const struct family *f, const struct subject *s,
 			const char *extra, uint64_t value)
 {
-	print_head(o, f, "", s, extra);
+	family_print_head(o, f, "", s, extra);
 	fprintf(o->file, "%" PRIu64 "\n", value);
 }
 
-/* Prints seconds with all digits: a double would lose digits after a hundred days. */
-static void print_fraction(const struct out *o, uint64_t value, uint64_t per_sec, int digits)
+void family_print_fraction(const struct out *o, uint64_t value, uint64_t per_sec, int digits)
 {
 	fprintf(o->file, "%" PRIu64 ".%0*" PRIu64 "\n", value / per_sec, digits, value % per_sec);
 }
@@ -144,7 +90,7 @@ static char *label_new(const char *name, const char *value)
 
 static void print_up(const struct out *o, const struct family *f, const struct subject *s)
 {
-	print_count(o, f, s, NULL, o->data->host != NULL);
+	family_print_count(o, f, s, NULL, o->data->host != NULL);
 }
 
 static void print_build(const struct out *o, const struct family *f, const struct subject *s)
@@ -155,51 +101,50 @@ static void print_build(const struct out *o, const struct family *f, const struc
 	_cleanup_free_ char *both = NULL;
 
 	if (version && module && asprintf(&both, "%s,%s", version, module) >= 0)
-		print_count(o, f, s, both, 1);
+		family_print_count(o, f, s, both, 1);
 }
 
 static void print_module_up(const struct out *o, const struct family *f, const struct subject *s)
 {
-	print_count(o, f, s, NULL, strcmp(o->data->host->host_module, NAME_PRESENT) == 0);
+	family_print_count(o, f, s, NULL, strcmp(o->data->host->host_module, NAME_PRESENT) == 0);
 }
 
 static void print_libvirt_up(const struct out *o, const struct family *f, const struct subject *s)
 {
-	print_count(o, f, s, NULL, strcmp(o->data->host->libvirt, NAME_CONNECTED) == 0);
+	family_print_count(o, f, s, NULL, strcmp(o->data->host->libvirt, NAME_CONNECTED) == 0);
 }
 
 static void print_nested_guard(const struct out *o, const struct family *f, const struct subject *s)
 {
-	print_count(o, f, s, NULL, o->data->host->nested_guard);
+	family_print_count(o, f, s, NULL, o->data->host->nested_guard);
 }
 
 static void print_vms(const struct out *o, const struct family *f, const struct subject *s)
 {
-	print_count(o, f, s, NULL, o->data->vms->n);
+	family_print_count(o, f, s, NULL, o->data->vms->n);
 }
 
 static void print_vms_dropped(const struct out *o, const struct family *f, const struct subject *s)
 {
-	print_count(o, f, s, NULL, o->data->vms->n - o->data->n_vms_shown);
+	family_print_count(o, f, s, NULL, o->data->vms->n - o->data->n_vms_shown);
 }
 
 static void print_collect(const struct out *o, const struct family *f, const struct subject *s)
 {
 	if (o->data->collect_usec == 0)
 		return;
-	print_head(o, f, "", s, NULL);
-	print_fraction(o, o->data->collect_usec, USEC_PER_SEC, 6);
+	family_print_head(o, f, "", s, NULL);
+	family_print_fraction(o, o->data->collect_usec, USEC_PER_SEC, 6);
 }
 
-/* One series for each possible value: 1 for the current value, 0 for the others. */
-static void print_set(const struct out *o, const struct family *f, const struct subject *s,
+void family_print_set(const struct out *o, const struct family *f, const struct subject *s,
 		      const char *label, const char *const *values, const char *value)
 {
 	for (size_t i = 0; values[i]; i++) {
 		char extra[64];
 
 		snprintf(extra, sizeof(extra), "%s=\"%s\"", label, values[i]);
-		print_count(o, f, s, extra, strcmp(values[i], value) == 0);
+		family_print_count(o, f, s, extra, strcmp(values[i], value) == 0);
 	}
 }
 
@@ -208,7 +153,7 @@ static void print_nowait(const struct out *o, const struct family *f, const stru
 	static const char *const values[] = { NAME_NOT_NEEDED,	NAME_OFF,     NAME_ACTIVE,
 					      NAME_UNAVAILABLE, NAME_UNKNOWN, NULL };
 
-	print_set(o, f, s, "state", values, o->data->host->nowait_swapin);
+	family_print_set(o, f, s, "state", values, o->data->host->nowait_swapin);
 }
 
 static void print_hooks(const struct out *o, const struct family *f, const struct subject *s)
@@ -219,24 +164,31 @@ static void print_hooks(const struct out *o, const struct family *f, const struc
 		_cleanup_free_ char *hook = label_new("hook", hooks->all[i].name);
 
 		if (hook)
-			print_count(o, f, s, hook, hooks->all[i].placed);
+			family_print_count(o, f, s, hook, hooks->all[i].placed);
 	}
 }
 
 static void print_config_error(const struct out *o, const struct family *f, const struct subject *s)
 {
 	if (o->data->host->config_error)
-		print_count(o, f, s, NULL, o->data->host->config_error[0] != '\0');
+		family_print_count(o, f, s, NULL, o->data->host->config_error[0] != '\0');
 }
 
 static void print_dry_run(const struct out *o, const struct family *f, const struct subject *s)
 {
 	/* An old apfd without configuration has no dry run either. */
 	if (o->data->host->config_error)
-		print_count(o, f, s, NULL, o->data->host->dry_run);
+		family_print_count(o, f, s, NULL, o->data->host->dry_run);
 }
 
-enum swap_figure { SWAP_SIZE, SWAP_USED, SWAP_READS, SWAP_LATENCY, SWAP_SYNCHRONOUS };
+enum swap_figure {
+	SWAP_SIZE,
+	SWAP_USED,
+	SWAP_READS,
+	SWAP_READ_TIME,
+	SWAP_LATENCY,
+	SWAP_SYNCHRONOUS
+};
 
 static void print_swap(const struct out *o, const struct family *f, const struct subject *s)
 {
@@ -253,15 +205,20 @@ static void print_swap(const struct out *o, const struct family *f, const struct
 		_cleanup_free_ char *device = label_new("device", d->path);
 		_cleanup_free_ char *kind = label_new("kind", d->kind);
 		_cleanup_free_ char *both = NULL;
+		uint64_t usec;
 
 		if (!device || !kind || asprintf(&both, "%s,%s", device, kind) < 0)
 			return;
-		if (f->arg != SWAP_LATENCY) {
-			print_count(o, f, s, both, values[f->arg]);
-		} else if (d->reads > 0) {
-			print_head(o, f, "", s, both);
-			print_fraction(o, d->read_latency_usec, USEC_PER_SEC, 6);
+		if (f->arg != SWAP_LATENCY && f->arg != SWAP_READ_TIME) {
+			family_print_count(o, f, s, both, values[f->arg]);
+			continue;
 		}
+		usec = f->arg == SWAP_LATENCY ? d->read_latency_usec : d->read_usec;
+		/* A file, or a device that was not read: there is no time of reads. */
+		if (d->reads == 0 || usec == UINT64_MAX)
+			continue;
+		family_print_head(o, f, "", s, both);
+		family_print_fraction(o, usec, USEC_PER_SEC, 6);
 	}
 }
 
@@ -302,32 +259,32 @@ static void print_vm_info(const struct out *o, const struct family *f, const str
 	_cleanup_free_ char *both = NULL;
 
 	if (name && manager && asprintf(&both, "%s,%s", name, manager) >= 0)
-		print_count(o, f, s, both, 1);
+		family_print_count(o, f, s, both, 1);
 }
 
 static void print_watched(const struct out *o, const struct family *f, const struct subject *s)
 {
-	print_count(o, f, s, NULL, s->vm->watched);
+	family_print_count(o, f, s, NULL, s->vm->watched);
 }
 
 static void print_watch_start(const struct out *o, const struct family *f, const struct subject *s)
 {
 	if (!s->vm->watched)
 		return;
-	print_head(o, f, "", s, NULL);
-	print_fraction(o, s->vm->since_usec, USEC_PER_SEC, 6);
+	family_print_head(o, f, "", s, NULL);
+	family_print_fraction(o, s->vm->since_usec, USEC_PER_SEC, 6);
 }
 
 static void print_vcpus(const struct out *o, const struct family *f, const struct subject *s)
 {
 	if (s->vm->watched)
-		print_count(o, f, s, NULL, strv_length(s->vm->vcpu_states));
+		family_print_count(o, f, s, NULL, strv_length(s->vm->vcpu_states));
 }
 
 static void print_swapped(const struct out *o, const struct family *f, const struct subject *s)
 {
 	if (vm_swapped_known(s->vm))
-		print_count(o, f, s, NULL, s->vm->swapped_bytes);
+		family_print_count(o, f, s, NULL, s->vm->swapped_bytes);
 }
 
 static void print_gate_state(const struct out *o, const struct family *f, const struct subject *s)
@@ -336,13 +293,13 @@ static void print_gate_state(const struct out *o, const struct family *f, const 
 					     NAME_MIXED, NAME_UNKNOWN, NULL };
 	static const char *const of_vcpu[] = { NAME_OFF, NAME_PV, NAME_ON, NULL };
 
-	print_set(o, f, s, "state", s->vcpu ? of_vcpu : of_vm, s->state);
+	family_print_set(o, f, s, "state", s->vcpu ? of_vcpu : of_vm, s->state);
 }
 
 static void print_outstanding(const struct out *o, const struct family *f, const struct subject *s)
 {
 	if (s->vm->watched && s->outstanding.known)
-		print_count(o, f, s, NULL, s->outstanding.pages);
+		family_print_count(o, f, s, NULL, s->outstanding.pages);
 }
 
 /* False while the VM is not watched, or if apf_host cannot count this on the host's kernel. */
@@ -356,19 +313,19 @@ static void print_counter(const struct out *o, const struct family *f, const str
 	if (!known(s, (enum counter)f->arg))
 		return;
 	if (!counter_names[f->arg].nsec) {
-		print_count(o, f, s, NULL, s->counters->value[f->arg]);
+		family_print_count(o, f, s, NULL, s->counters->value[f->arg]);
 		return;
 	}
-	print_head(o, f, "", s, NULL);
-	print_fraction(o, s->counters->value[f->arg], NSEC_PER_SEC, 9);
+	family_print_head(o, f, "", s, NULL);
+	family_print_fraction(o, s->counters->value[f->arg], NSEC_PER_SEC, 9);
 }
 
 static void print_swapins(const struct out *o, const struct family *f, const struct subject *s)
 {
 	if (known(s, COUNTER_READY))
-		print_count(o, f, s, "kind=\"async\"", s->counters->value[COUNTER_READY]);
+		family_print_count(o, f, s, "kind=\"async\"", s->counters->value[COUNTER_READY]);
 	if (known(s, COUNTER_SYNC_STALLS))
-		print_count(o, f, s, "kind=\"sync\"", s->counters->value[COUNTER_SYNC_STALLS]);
+		family_print_count(o, f, s, "kind=\"sync\"", s->counters->value[COUNTER_SYNC_STALLS]);
 }
 
 static void print_histogram(const struct out *o, const struct family *f, const struct subject *s,
@@ -386,17 +343,17 @@ static void print_histogram(const struct out *o, const struct family *f, const s
 			count += h->bucket[i];
 		snprintf(extra, sizeof(extra), "%s,le=\"%" PRIu64 ".%06" PRIu64 "\"", kind,
 			 usec / USEC_PER_SEC, usec % USEC_PER_SEC);
-		print_head(o, f, "_bucket", s, extra);
+		family_print_head(o, f, "_bucket", s, extra);
 		fprintf(o->file, "%" PRIu64 "\n", count);
 	}
 	for (; i < h->n; i++)
 		count += h->bucket[i];
 	snprintf(extra, sizeof(extra), "%s,le=\"+Inf\"", kind);
-	print_head(o, f, "_bucket", s, extra);
+	family_print_head(o, f, "_bucket", s, extra);
 	fprintf(o->file, "%" PRIu64 "\n", count);
-	print_head(o, f, "_sum", s, kind);
-	print_fraction(o, sum_nsec, NSEC_PER_SEC, 9);
-	print_head(o, f, "_count", s, kind);
+	family_print_head(o, f, "_sum", s, kind);
+	family_print_fraction(o, sum_nsec, NSEC_PER_SEC, 9);
+	family_print_head(o, f, "_count", s, kind);
 	fprintf(o->file, "%" PRIu64 "\n", count);
 }
 
@@ -413,18 +370,18 @@ static void print_latency(const struct out *o, const struct family *f, const str
 static void print_paused(const struct out *o, const struct family *f, const struct subject *s)
 {
 	if (s->vm->watched)
-		print_count(o, f, s, NULL, s->vcpu ? s->vcpu->paused : s->vm->paused_vcpus.n);
+		family_print_count(o, f, s, NULL, s->vcpu ? s->vcpu->paused : s->vm->paused_vcpus.n);
 }
 
 static void print_guest_apf(const struct out *o, const struct family *f, const struct subject *s)
 {
-	print_count(o, f, s, NULL, strcmp(s->vcpu->guest_apf, NAME_OFF) != 0);
+	family_print_count(o, f, s, NULL, strcmp(s->vcpu->guest_apf, NAME_OFF) != 0);
 }
 
 static void print_guest_up(const struct out *o, const struct family *f, const struct subject *s)
 {
 	if (strcmp(s->vm->guest_module, NAME_UNKNOWN) != 0)
-		print_count(o, f, s, NULL, strcmp(s->vm->guest_module, NAME_PRESENT) == 0);
+		family_print_count(o, f, s, NULL, strcmp(s->vm->guest_module, NAME_PRESENT) == 0);
 }
 
 static void print_guest(const struct out *o, const struct family *f, const struct subject *s)
@@ -432,11 +389,11 @@ static void print_guest(const struct out *o, const struct family *f, const struc
 	if (!s->guest->present || !guest_figure_known(s->guest, (enum guest_figure)f->arg))
 		return;
 	if (f->arg != GUEST_OLDEST_SLEEPER_MSEC) {
-		print_count(o, f, s, NULL, s->guest->figures[f->arg]);
+		family_print_count(o, f, s, NULL, s->guest->figures[f->arg]);
 		return;
 	}
-	print_head(o, f, "", s, NULL);
-	print_fraction(o, s->guest->figures[f->arg], 1000, 3);
+	family_print_head(o, f, "", s, NULL);
+	family_print_fraction(o, s->guest->figures[f->arg], 1000, 3);
 }
 
 static void print_mode(const struct out *o, const struct family *f, const struct subject *s)
@@ -444,7 +401,7 @@ static void print_mode(const struct out *o, const struct family *f, const struct
 	static const char *const values[] = { NAME_AUTO, NAME_ON, NAME_PV, NAME_OFF, NULL };
 
 	if (s->vm->mode)
-		print_set(o, f, s, "mode", values, s->vm->mode);
+		family_print_set(o, f, s, "mode", values, s->vm->mode);
 }
 
 /* Prints bytes, rates and shares. apfd sends percent, Prometheus expects 0 to 1. */
@@ -456,7 +413,7 @@ static void print_pressure(const struct out *o, const struct family *f, const st
 		return;
 	if (f->arg == PRESSURE_SOME_AVG10 || f->arg == PRESSURE_FULL_AVG10)
 		value /= 100;
-	print_head(o, f, "", s, NULL);
+	family_print_head(o, f, "", s, NULL);
 	fprintf(o->file, "%.15g\n", value);
 }
 
@@ -492,17 +449,26 @@ static const struct family families[] = {
 	  "Bytes of a swap device that are in use." },
 	{ "swap_reads", COUNTER, NULL, OF_HOST, print_swap, SWAP_READS,
 	  "Reads a swap device has completed." },
+	{ "swap_read_seconds", COUNTER, "seconds", OF_HOST, print_swap, SWAP_READ_TIME,
+	  "Time that the reads of a swap device took, sum of all reads." },
 	{ "swap_read_latency_seconds", GAUGE, "seconds", OF_HOST, print_swap, SWAP_LATENCY,
-	  "Mean time of a read in the last interval that had reads." },
+	  "Mean time of a read in the last interval that had reads.",
+	  "apf_swap_read_seconds_total / apf_swap_reads_total" },
 	{ "swap_synchronous", GAUGE, NULL, OF_HOST, print_swap, SWAP_SYNCHRONOUS,
 	  "Whether reads of a swap device are synchronous, so that APF gains nothing." },
-	{ "collect_seconds", GAUGE, "seconds", OF_HOST, print_collect, 0,
+	{ "collect_duration_seconds", GAUGE, "seconds", OF_HOST, print_collect, 0,
 	  "Time it took to read these figures from apfd." },
+	{ "collect_seconds", GAUGE, "seconds", OF_HOST, print_collect, 0,
+	  "Time it took to read these figures from apfd.",
+	  "apf_collect_duration_seconds" },
 
 	{ "vm_info", GAUGE, NULL, OF_VM, print_vm_info, 0,
 	  "Name of the VM, and who manages it; all other figures of VMs have only the UUID." },
-	{ "watched", GAUGE, NULL, OF_VM, print_watched, 0,
+	{ "vm_watched", GAUGE, NULL, OF_VM, print_watched, 0,
 	  "Whether apf_host watches the VM; if not, most figures are missing." },
+	{ "watched", GAUGE, NULL, OF_VM, print_watched, 0,
+	  "Whether apf_host watches the VM; if not, most figures are missing.",
+	  "apf_vm_watched" },
 	{ "watch_start_time_seconds", GAUGE, "seconds", OF_VM, print_watch_start, 0,
 	  "When apf_host began to watch the VM, since the epoch; counters started at 0 then." },
 	{ "vcpus", GAUGE, NULL, OF_VM, print_vcpus, 0,
@@ -529,20 +495,38 @@ static const struct family families[] = {
 	  "Faults refused because a nested guest was running." },
 	{ "faults_refused_paused", COUNTER, NULL, OF_BOTH, print_counter, COUNTER_REFUSED_PAUSED,
 	  "Faults refused because the guest reported an emergency node in use." },
-	{ "not_present", COUNTER, NULL, OF_BOTH, print_counter, COUNTER_NOT_PRESENT,
+	{ "faults_started", COUNTER, NULL, OF_BOTH, print_counter, COUNTER_NOT_PRESENT,
 	  "Asynchronous page faults started." },
-	{ "delivered", COUNTER, NULL, OF_BOTH, print_counter, COUNTER_DELIVERED,
+	{ "not_present", COUNTER, NULL, OF_BOTH, print_counter, COUNTER_NOT_PRESENT,
+	  "Asynchronous page faults started.",
+	  "apf_faults_started_total" },
+	{ "faults_delivered", COUNTER, NULL, OF_BOTH, print_counter, COUNTER_DELIVERED,
 	  "Asynchronous page faults of which the guest was notified." },
-	{ "halted", COUNTER, NULL, OF_BOTH, print_counter, COUNTER_HALTED,
+	{ "delivered", COUNTER, NULL, OF_BOTH, print_counter, COUNTER_DELIVERED,
+	  "Asynchronous page faults of which the guest was notified.",
+	  "apf_faults_delivered_total" },
+	{ "faults_halted", COUNTER, NULL, OF_BOTH, print_counter, COUNTER_HALTED,
 	  "Asynchronous page faults for which KVM halted the vCPU." },
-	{ "ready_unknown", COUNTER, NULL, OF_BOTH, print_counter, COUNTER_READY_UNKNOWN,
+	{ "halted", COUNTER, NULL, OF_BOTH, print_counter, COUNTER_HALTED,
+	  "Asynchronous page faults for which KVM halted the vCPU.",
+	  "apf_faults_halted_total" },
+	{ "pages_unmatched", COUNTER, NULL, OF_BOTH, print_counter, COUNTER_READY_UNKNOWN,
 	  "Pages that became ready, but the start of the fault was not seen." },
+	{ "ready_unknown", COUNTER, NULL, OF_BOTH, print_counter, COUNTER_READY_UNKNOWN,
+	  "Pages that became ready, but the start of the fault was not seen.",
+	  "apf_pages_unmatched_total" },
 	{ "ready_broadcasts", COUNTER, NULL, OF_BOTH, print_counter, COUNTER_READY_ALL,
 	  "\"Page ready\" notifications for all sleeping tasks at once." },
-	{ "dropped", COUNTER, NULL, OF_BOTH, print_counter, COUNTER_DROPPED,
+	{ "pages_dropped", COUNTER, NULL, OF_BOTH, print_counter, COUNTER_DROPPED,
 	  "Outstanding pages that KVM dropped: the guest disabled APF, was reset, or had an SMI." },
-	{ "repeated", COUNTER, NULL, OF_BOTH, print_counter, COUNTER_REPEATED,
+	{ "dropped", COUNTER, NULL, OF_BOTH, print_counter, COUNTER_DROPPED,
+	  "Outstanding pages that KVM dropped: the guest disabled APF, was reset, or had an SMI.",
+	  "apf_pages_dropped_total" },
+	{ "faults_repeated", COUNTER, NULL, OF_BOTH, print_counter, COUNTER_REPEATED,
 	  "Faults on a page that was already outstanding." },
+	{ "repeated", COUNTER, NULL, OF_BOTH, print_counter, COUNTER_REPEATED,
+	  "Faults on a page that was already outstanding.",
+	  "apf_faults_repeated_total" },
 	{ "nowait_reads", COUNTER, NULL, OF_BOTH, print_counter, COUNTER_NOWAIT,
 	  "Swap reads that no-wait swap-in started without waiting." },
 	{ "probe_misses", COUNTER, NULL, OF_BOTH, print_counter, COUNTER_PROBE_MISSES,
@@ -558,25 +542,35 @@ static const struct family families[] = {
 	  "Swap of the VM's control group." },
 	{ "memory_swapin_pages_per_second", GAUGE, NULL, OF_VM, print_pressure,
 	  PRESSURE_SWAPIN_RATE,
-	  "Pages swapped in for the VM, as measured for apfd's policy." },
+	  "Pages swapped in for the VM, as measured for apfd's policy.",
+	  "apf_memory_swapped_in_bytes_total" },
 	{ "memory_refaults_per_second", GAUGE, NULL, OF_VM, print_pressure, PRESSURE_REFAULT_RATE,
-	  "Pages that were read back soon after they were reclaimed." },
+	  "Pages that were read back soon after they were reclaimed.",
+	  "apf_memory_refault_pages_total" },
 	{ "memory_major_faults_per_second", GAUGE, NULL, OF_VM, print_pressure,
 	  PRESSURE_MAJOR_FAULT_RATE,
-	  "Major faults of the VM." },
+	  "Major faults of the VM.",
+	  "apf_memory_major_faults_total" },
 	{ "memory_pressure_some_ratio", GAUGE, "ratio", OF_VM, print_pressure, PRESSURE_SOME_AVG10,
-	  "Share of the last ten seconds in which some task of the VM waited for memory." },
+	  "Share of the last ten seconds in which some task of the VM waited for memory.",
+	  "apf_memory_stall_seconds_total" },
 	{ "memory_pressure_full_ratio", GAUGE, "ratio", OF_VM, print_pressure, PRESSURE_FULL_AVG10,
-	  "Share of the last ten seconds in which all tasks of the VM waited for memory." },
+	  "Share of the last ten seconds in which all tasks of the VM waited for memory.",
+	  "apf_memory_stall_seconds_total" },
 	{ "stall_ratio", GAUGE, "ratio", OF_VM, print_pressure, PRESSURE_STALL_RATIO,
-	  "Share of vCPU time spent in synchronous swap-ins, as measured for apfd's policy." },
+	  "Share of vCPU time spent in synchronous swap-ins, as measured for apfd's policy.",
+	  "apf_stall_seconds_total / apf_vcpus" },
 	{ "memory_pressure_trend", GAUGE, NULL, OF_VM, print_pressure, PRESSURE_TREND,
-	  "Change of the share of time spent waiting for memory, per second." },
+	  "Change of the share of time spent waiting for memory, per second.",
+	  "deriv() of a rate" },
 
 	{ "paused_vcpus", GAUGE, NULL, OF_VM, print_paused, 0,
 	  "vCPUs whose gate is closed because the guest has emergency nodes in use." },
-	{ "paused", GAUGE, NULL, OF_VCPU, print_paused, 0,
+	{ "gate_paused", GAUGE, NULL, OF_VCPU, print_paused, 0,
 	  "Whether the gate is closed because the guest has emergency nodes in use." },
+	{ "paused", GAUGE, NULL, OF_VCPU, print_paused, 0,
+	  "Whether the gate is closed because the guest has emergency nodes in use.",
+	  "apf_vcpu_gate_paused" },
 	{ "guest_apf", GAUGE, NULL, OF_VCPU, print_guest_apf, 0,
 	  "Whether the guest has enabled APF." },
 	{ "guest_module_up", GAUGE, NULL, OF_VM, print_guest_up, 0,
@@ -604,8 +598,11 @@ static const struct family families[] = {
 	  "Tasks woken because \"page ready\" did not come in time." },
 	{ "guest_unknown_tokens", COUNTER, NULL, OF_BOTH, print_guest, GUEST_UNKNOWN_TOKENS,
 	  "\"Page ready\" notifications for a page for which no task waits." },
-	{ "guest_stuck", COUNTER, NULL, OF_BOTH, print_guest, GUEST_STUCK,
+	{ "guest_interrupts_lost", COUNTER, NULL, OF_BOTH, print_guest, GUEST_STUCK,
 	  "Lost \"page ready\" interrupts whose events the guest handled later." },
+	{ "guest_stuck", COUNTER, NULL, OF_BOTH, print_guest, GUEST_STUCK,
+	  "Lost \"page ready\" interrupts whose events the guest handled later.",
+	  "apf_guest_interrupts_lost_total" },
 };
 /* clang-format on */
 
@@ -627,6 +624,8 @@ static void print_family_head(const struct out *o, const struct family *f)
 		fputs(f->help, o->file);
 	if (o->scope == OF_VCPU)
 		fputs(" One vCPU.", o->file);
+	if (f->instead)
+		fprintf(o->file, " Deprecated: use %s.", f->instead);
 	fputc('\n', o->file);
 }
 
@@ -710,30 +709,35 @@ static int vcpus_to_subjects(const struct openmetrics *data, struct subjects *re
 	return 0;
 }
 
-static void print_families(const struct out *o, const struct subjects *subjects)
+static bool is_wanted(const struct out *o, const struct family *f)
 {
-	for (size_t i = 0; i < ELEMENTSOF(families); i++) {
-		const struct family *f = &families[i];
+	if (!(f->scopes & o->scope) || (f->instead && o->data->current_only))
+		return false;
+	return o->data->host || f->print == print_up;
+}
 
-		if (!(f->scopes & o->scope))
+/* @subjects: NULL for the host. */
+static void print_families(const struct out *o, const struct family *all, size_t n,
+			   const struct subjects *subjects)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct family *f = &all[i];
+
+		if (!is_wanted(o, f))
 			continue;
 		print_family_head(o, f);
-		for (size_t k = 0; k < subjects->n; k++)
+		if (!subjects)
+			f->print(o, f, NULL);
+		for (size_t k = 0; subjects && k < subjects->n; k++)
 			f->print(o, f, &subjects->list[k]);
 	}
 }
 
-static void print_host(struct out *o)
+static void print_scope(struct out *o, enum scope scope, const struct subjects *subjects)
 {
-	o->scope = OF_HOST;
-	for (size_t i = 0; i < ELEMENTSOF(families); i++) {
-		const struct family *f = &families[i];
-
-		if (!(f->scopes & OF_HOST) || (!o->data->host && f->print != print_up))
-			continue;
-		print_family_head(o, f);
-		f->print(o, f, NULL);
-	}
+	o->scope = scope;
+	print_families(o, families, ELEMENTSOF(families), subjects);
+	print_families(o, memory_families, n_memory_families, subjects);
 }
 
 int openmetrics_print(FILE *file, const struct openmetrics *data, enum openmetrics_format format)
@@ -749,15 +753,14 @@ int openmetrics_print(FILE *file, const struct openmetrics *data, enum openmetri
 		if (r < 0)
 			return r;
 	}
-	print_host(&o);
+	print_scope(&o, OF_HOST, NULL);
 	if (data->host) {
-		o.scope = OF_VM;
-		print_families(&o, &vms);
-		if (data->vcpus) {
-			o.scope = OF_VCPU;
-			print_families(&o, &vcpus);
-		}
+		print_scope(&o, OF_VM, &vms);
+		if (data->vcpus)
+			print_scope(&o, OF_VCPU, &vcpus);
 	}
+	if (data->print_more)
+		data->print_more(file, format);
 	if (format == OPENMETRICS_1_0)
 		fputs("# EOF\n", file);
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Formats the data of apfd as text for Prometheus. The callers read the data from the
- * bus. A new figure needs one more row in the table in openmetrics.c.
+ * bus. A new figure needs one more row in the table in openmetrics.c or openmetrics-memory.c.
  */
 #ifndef APFCTL_OPENMETRICS_H
 #define APFCTL_OPENMETRICS_H
@@ -27,6 +27,8 @@ enum openmetrics_format {
  * @n_vms_shown: metrics are printed for the first @n_vms_shown VMs
  * @vcpus: vCPUs of each of these VMs, in the same order; NULL: no metrics of vCPUs
  * @collect_usec: how long reading the data took; 0: do not print it
+ * @current_only: leave out deprecated metrics
+ * @print_more: prints metrics of the program itself at the end; NULL: none
  * @printable: output is a terminal: replace control characters in names
  */
 struct openmetrics {
@@ -35,6 +37,8 @@ struct openmetrics {
 	size_t n_vms_shown;
 	const struct vcpu_array *vcpus;
 	uint64_t collect_usec;
+	bool current_only;
+	void (*print_more)(FILE *file, enum openmetrics_format format);
 	bool printable;
 };
 

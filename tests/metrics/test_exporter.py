@@ -5,6 +5,7 @@ import http.client
 import os
 import pwd
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -40,13 +41,14 @@ def test_both_formats_say_what_apfctl_says(start, run, apfd):
     assert (status, headers['Content-Type'], headers['Vary']) == (200, OPENMETRICS_TYPE, 'Accept')
 
     def without_time(samples):
-        return {key: value for key, value in samples.items() if key[0] != 'apf_collect_seconds'}
+        return {key: value for key, value in samples.items()
+                if not key[0].startswith(('apf_collect_', 'process_'))}
 
     expected = parse_openmetrics(run('metrics').stdout)
     assert len(expected) > 100
     assert without_time(parse_openmetrics(openmetrics)) == expected
     assert without_time(parse_text(text)) == expected
-    assert 0 < one(parse_text(text), 'apf_collect_seconds') < PATIENCE_SEC
+    assert 0 < one(parse_text(text), 'apf_collect_duration_seconds') < PATIENCE_SEC
 
 
 @pytest.mark.parametrize('options', [[], ['--vcpus']])
@@ -104,7 +106,7 @@ def test_vcpus(start, apfd):
     assert one(samples, 'apf_vcpu_stall_seconds_total', vcpu='1') == pytest.approx(1.23456789)
     assert one(samples, 'apf_vcpu_swapin_latency_seconds_count', vcpu='1', kind='sync') == 200
     assert one(samples, 'apf_vcpu_guest_waits_total', vcpu='0') == 1500
-    assert one(samples, 'apf_vcpu_paused', vcpu='0') == 0
+    assert one(samples, 'apf_vcpu_gate_paused', vcpu='0') == 0
     assert [one(samples, 'apf_vcpu_guest_apf', vcpu=n) for n in '01'] == [1, 1]
     # The sums of the VM are there as before, and have no such label.
     assert one(samples, 'apf_swapins_total', uuid=UUID, kind='sync') == 210
@@ -117,7 +119,7 @@ def test_vm_that_is_no_longer_watched_costs_its_vcpus_only(start, apfd):
     status, _, text = start('--vcpus').get()
     assert status == 200
     samples = parse_text(text)
-    assert one(samples, 'apf_watched', uuid=UUID) == 1
+    assert one(samples, 'apf_vm_watched', uuid=UUID) == 1
     assert not [name for name, _ in samples if name.startswith('apf_vcpu_')]
 
 
@@ -190,31 +192,54 @@ def test_silent_clients_do_not_shut_out_others(start, apfd):
             s.close()
 
 
+def without_process(text, parse=parse_text):
+    return {key: value for key, value in parse(text).items() if not key[0].startswith('process_')}
+
+
+def is_up(answer):
+    return one(parse_text(answer[2]), 'apf_up') == 1
+
+
+def test_process(start, apfd):
+    """With the names of Prometheus's client libraries, and values of this process."""
+    exporter = start()
+    samples = parse_openmetrics(exporter.get(headers={'Accept': OPENMETRICS})[2])
+    with open(f'/proc/{exporter.process.pid}/statm', encoding='ascii') as f:
+        size, resident = [int(n) * os.sysconf('SC_PAGESIZE') for n in f.read().split()[:2]]
+    assert one(samples, 'process_virtual_memory_bytes') == pytest.approx(size, rel=0.5)
+    assert one(samples, 'process_resident_memory_bytes') == pytest.approx(resident, rel=0.5)
+    assert 0 < one(samples, 'process_cpu_seconds_total') < PATIENCE_SEC
+    assert 0 < time.time() - one(samples, 'process_start_time_seconds') < PATIENCE_SEC
+    assert 5 < one(samples, 'process_open_fds') < 50
+    assert one(samples, 'process_max_fds') == resource.prlimit(exporter.process.pid, resource.RLIMIT_NOFILE)[0]
+
+
 def test_apfd_is_not_there_and_comes(start, bus, empty_apfd):
     empty_apfd.stop()
     exporter = start()
     status, headers, text = exporter.get()
-    assert (status, headers['Content-Type']) == (503, TEXT_TYPE)
-    assert parse_text(text) == {('apf_up', ()): 0}
+    # With another status Prometheus would not store apf_up.
+    assert (status, headers['Content-Type']) == (200, TEXT_TYPE)
+    assert without_process(text) == {('apf_up', ()): 0}
     assert '# apfd is not running\n' in text
     status, _, text = exporter.get(headers={'Accept': OPENMETRICS})
-    assert (status, parse_openmetrics(text)) == (503, {('apf_up', ()): 0})
+    assert (status, without_process(text, parse_openmetrics)) == (200, {('apf_up', ()): 0})
     assert exporter.get('/-/healthy')[0] == 200
 
     from mock_apfd import MockApfd
     mock = MockApfd(bus)
     try:
         mock.set_host(facts.HOST)
-        assert exporter.get()[0] == 200
+        assert is_up(exporter.get())
     finally:
         mock.stop()
-    exporter.wait_until('the daemon to be gone', lambda answer: answer[0] == 503)
+    exporter.wait_until('the daemon to be gone', lambda answer: not is_up(answer))
 
 
 def test_bus_is_not_there(start, tmp_path):
     exporter = start(env={'DBUS_SYSTEM_BUS_ADDRESS': f'unix:path={tmp_path}/none'})
     status, _, text = exporter.get()
-    assert status == 503 and 'cannot reach the system bus' in text
+    assert status == 200 and without_process(text) == {('apf_up', ()): 0} and 'cannot reach the system bus' in text
 
 
 def hanging(exporter, process):
@@ -233,7 +258,7 @@ def hanging(exporter, process):
         took = time.monotonic() - begin
     finally:
         process.send_signal(signal.SIGCONT)
-    assert [(status, parse_text(text)) for status, _, text in answers] == [(503, {('apf_up', ()): 0})] * 4
+    assert [(status, without_process(text)) for status, _, text in answers] == [(200, {('apf_up', ()): 0})] * 4
     return took
 
 
@@ -242,7 +267,7 @@ def test_hang_is_bounded(start, apfd, bus, who):
     """One second each for whoever looks and whoever waits for that look, not four."""
     exporter = start('--timeout=1')
     assert hanging(exporter, apfd.process if who == 'apfd' else bus.process) < 15
-    exporter.wait_until('an answer', lambda answer: answer[0] == 200)
+    exporter.wait_until('an answer', is_up)
 
 
 def test_unit_has_the_user_that_is_made():
@@ -273,7 +298,7 @@ def test_user_that_the_bus_cannot_look_up(exporter_path, environment, apfd):
             response = connection.getresponse()
             text = response.read().decode()
             connection.close()
-            assert response.status == 503 and 'can it look up our user?' in text
+            assert without_process(text) == {('apf_up', ()): 0} and 'can it look up our user?' in text
         finally:
             process.terminate()
             assert process.wait(timeout=PATIENCE_SEC) == 0
@@ -284,7 +309,7 @@ def test_apfd_of_another_version(start, empty_apfd):
     empty_apfd.object('/org/apfd').UpdateProperties(
         'org.apfd.Manager1', dbus.Dictionary({'NestedGuard': dbus.String('yes')}, signature='sv'))
     status, _, text = start().get()
-    assert status == 503 and 'another version' in text
+    assert without_process(text) == {('apf_up', ()): 0} and 'another version' in text
 
 
 def test_listen_option(exporter_path, environment, apfd):

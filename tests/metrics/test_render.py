@@ -48,16 +48,16 @@ def test_host_without_module_and_libvirt(run, empty_apfd):
 
 COUNTERS = {
     'Asked': 'faults_asked', 'Refused': 'faults_refused', 'RefusedNested': 'faults_refused_nested',
-    'RefusedPaused': 'faults_refused_paused', 'NotPresent': 'not_present', 'Delivered': 'delivered',
-    'Halted': 'halted', 'ReadyUnknown': 'ready_unknown', 'ReadyAll': 'ready_broadcasts',
-    'Dropped': 'dropped', 'Repeated': 'repeated', 'NoWait': 'nowait_reads',
+    'RefusedPaused': 'faults_refused_paused', 'NotPresent': 'faults_started', 'Delivered': 'faults_delivered',
+    'Halted': 'faults_halted', 'ReadyUnknown': 'pages_unmatched', 'ReadyAll': 'ready_broadcasts',
+    'Dropped': 'pages_dropped', 'Repeated': 'faults_repeated', 'NoWait': 'nowait_reads',
     'ProbeMisses': 'probe_misses', 'BadReports': 'bad_reports',
 }
 GUEST = {
     'PoolSize': 'pool_nodes', 'PoolInUse': 'pool_used_nodes', 'PoolTaken': 'pool_taken_total',
     'PoolExhausted': 'pool_exhausted_total', 'Sleepers': 'sleepers', 'Waits': 'waits_total',
     'Wakes': 'wakes_total', 'EarlyWakes': 'early_wakes_total', 'Rescues': 'rescues_total',
-    'UnknownTokens': 'unknown_tokens_total', 'Stuck': 'stuck_total',
+    'UnknownTokens': 'unknown_tokens_total', 'Stuck': 'interrupts_lost_total',
 }
 
 
@@ -100,7 +100,7 @@ def test_swapped_bytes_that_are_not_known(run, empty_apfd):
 
 def test_facts_of_a_vm(run, apfd):
     samples, _ = metrics(run)
-    assert one(samples, 'apf_watched', uuid=UUID) == 1
+    assert one(samples, 'apf_vm_watched', uuid=UUID) == 1
     assert one(samples, 'apf_vcpus', uuid=UUID) == 2
     assert one(samples, 'apf_swapped_bytes', uuid=UUID) == 327155712
     assert one(samples, 'apf_outstanding_pages', uuid=UUID) == 3
@@ -121,10 +121,103 @@ PRESSURE = {
 
 def test_pressure(run, apfd):
     samples, _ = metrics(run)
-    assert set(PRESSURE) | {'NewFigure'} == set(facts.WEB1['Pressure'])
+    # Rates that Prometheus makes of counters.
+    assert set(PRESSURE) | {'NewFigure', 'SwapOutRate', 'SwapInBytesRate', 'SwapOutBytesRate'} == \
+        set(facts.WEB1['Pressure'])
     for bus_name, (name, factor) in PRESSURE.items():
         assert one(samples, f'apf_{name}', uuid=UUID) == \
             pytest.approx(facts.WEB1['Pressure'][bus_name] * factor, rel=1e-12), bus_name
+
+
+VM_MEMORY = {
+    'LimitBytes': 'memory_limit_bytes', 'RoomBytes': 'memory_room_bytes', 'HighBytes': 'memory_high_bytes',
+    'SwapLimitBytes': 'memory_swap_limit_bytes', 'SwapRoomBytes': 'memory_swap_room_bytes',
+    'SwappedInBytes': 'memory_swapped_in_bytes_total', 'SwappedOutBytes': 'memory_swapped_out_bytes_total',
+    'RefaultPages': 'memory_refault_pages_total', 'ActivationPages': 'memory_activation_pages_total',
+    'MajorFaults': 'memory_major_faults_total', 'ActiveBytes': 'memory_active_bytes',
+    'ZswapBytes': 'memory_zswap_bytes', 'ZswappedBytes': 'memory_zswapped_bytes', 'ZramBytes': 'memory_zram_bytes',
+}
+HOST_MEMORY = {
+    'TotalBytes': 'host_memory_size_bytes', 'FreeBytes': 'host_memory_free_bytes',
+    'AvailableBytes': 'host_memory_available_bytes', 'ZswapBytes': 'host_zswap_bytes',
+    'ZswappedBytes': 'host_zswapped_bytes', 'SwappedInBytes': 'host_swapped_in_bytes_total',
+    'SwappedOutBytes': 'host_swapped_out_bytes_total', 'ScannedPages': 'host_scanned_pages_total',
+    'DirectScannedPages': 'host_direct_scanned_pages_total', 'RefaultPages': 'host_refault_pages_total',
+}
+
+
+def test_memory_of_a_vm(run, apfd):
+    samples, _ = metrics(run)
+    memory = facts.WEB1['Memory']
+    assert set(VM_MEMORY) | {'SomeUSec', 'FullUSec', 'NewFigure'} == set(memory)
+    for bus_name, name in VM_MEMORY.items():
+        assert one(samples, f'apf_{name}', uuid=UUID) == memory[bus_name], bus_name
+    for kind in ('some', 'full'):
+        assert one(samples, 'apf_memory_stall_seconds_total', uuid=UUID, kind=kind) == \
+            memory[f'{kind.title()}USec'] / 1e6
+    assert {n: one(samples, 'apf_memory_node_bytes', uuid=UUID, node=str(n)) for n in (0, 1)} == \
+        facts.WEB1['NodeMemory']
+    assert one(samples, 'apf_peak_stall_ratio', uuid=UUID) == 0.375
+    assert one(samples, 'apf_peak_swapin_latency_seconds', uuid=UUID) == 0.131072
+
+
+def test_memory_of_the_host(run, apfd):
+    samples, _ = metrics(run)
+    memory = facts.HOST['Memory']
+    # Swap is told by device; what is reclaimable is available and not free.
+    assert set(HOST_MEMORY) | {'SomeUSec', 'FullUSec', 'NewFigure', 'ReclaimableBytes', 'SwapTotalBytes',
+                               'SwapFreeBytes'} == set(memory)
+    for bus_name, name in HOST_MEMORY.items():
+        assert one(samples, f'apf_{name}') == memory[bus_name], bus_name
+    for kind in ('some', 'full'):
+        assert one(samples, 'apf_host_memory_stall_seconds_total', kind=kind) == memory[f'{kind.title()}USec'] / 1e6
+    states = {dict(labels)['state']: value for (name, labels), value in samples.items()
+              if name == 'apf_host_memory_state'}
+    assert states == {'unknown': 0, 'calm': 0, 'reclaiming': 0, 'swapping': 1, 'thrashing': 0}
+    for node in facts.HOST['Nodes']:
+        assert one(samples, 'apf_host_node_memory_size_bytes', node=str(int(node['Node']))) == node['TotalBytes']
+        assert one(samples, 'apf_host_node_memory_free_bytes', node=str(int(node['Node']))) == node['FreeBytes']
+
+
+DEPRECATED = {
+    'apf_watched': 'apf_vm_watched', 'apf_not_present_total': 'apf_faults_started_total',
+    'apf_delivered_total': 'apf_faults_delivered_total', 'apf_halted_total': 'apf_faults_halted_total',
+    'apf_repeated_total': 'apf_faults_repeated_total', 'apf_dropped_total': 'apf_pages_dropped_total',
+    'apf_ready_unknown_total': 'apf_pages_unmatched_total', 'apf_guest_stuck_total': 'apf_guest_interrupts_lost_total',
+}
+# With another meaning than what replaces them, or not told by apfctl.
+DEPRECATED_OTHERS = {
+    'apf_swap_read_latency_seconds', 'apf_memory_swapin_pages_per_second', 'apf_memory_refaults_per_second',
+    'apf_memory_major_faults_per_second', 'apf_memory_pressure_some_ratio', 'apf_memory_pressure_full_ratio',
+    'apf_stall_ratio', 'apf_memory_pressure_trend', 'apf_collect_seconds', 'apf_vcpu_paused',
+    *(name.replace('apf_', 'apf_vcpu_', 1) for name in DEPRECATED if name != 'apf_watched'),
+}
+
+
+def test_old_names_go_on(run, apfd):
+    samples, text = metrics(run)
+    for old, new in DEPRECATED.items():
+        assert one(samples, old, uuid=UUID) == one(samples, new, uuid=UUID)
+        assert re.search(rf'^# HELP {old.removesuffix("_total")} .* Deprecated: use {new}\.$', text, re.M)
+
+
+def test_deprecated_metrics_are_in_the_news_and_can_be_left_out(start, apfd):
+    everything = start('--vcpus').get()[2]
+    old = set(re.findall(r'^# HELP (\w+) .* Deprecated: use ', everything, re.M))
+    assert old == set(DEPRECATED) | DEPRECATED_OTHERS
+    current = start('--vcpus', '--no-deprecated').get()[2]
+    names = {name for name, _ in parse_text(everything)}
+    assert {name for name, _ in parse_text(current)} == names - old
+    news = (ROOT / 'NEWS.md').read_text()
+    assert [name for name in sorted(old) if not name.startswith('apf_vcpu_') and name not in news] == []
+
+
+def test_names_end_with_their_unit(start, apfd):
+    """As OpenMetrics and Prometheus ask for: base units, and "total" for counters."""
+    text = start('--vcpus', '--no-deprecated').get()[2]
+    for name, kind in re.findall(r'^# TYPE (apf_\w+) (\w+)$', text, re.M):
+        assert (kind == 'counter') == name.endswith('_total'), name
+        assert not re.search(r'(usec|msec|nsec|milli|kilo|kib|mib|percent|_per_second)', name), name
 
 
 def test_mode(run, apfd):
@@ -144,6 +237,7 @@ def test_swap_devices(run, apfd):
         assert one(samples, 'apf_swap_synchronous', **labels) == device['Synchronous']
         assert select(samples, 'apf_swap_read_latency_seconds', **labels) == \
             ([device['ReadLatencyUSec'] / 1e6] if device['Reads'] else [])
+        assert one(samples, 'apf_swap_read_seconds_total', **labels) == device['ReadUSec'] / 1e6
     assert one(samples, 'apf_dry_run') == 0
     assert one(samples, 'apf_config_error') == 0
 
@@ -151,7 +245,9 @@ def test_swap_devices(run, apfd):
 def test_apfd_without_the_policy(run, older_apfd):
     older_apfd.add_vm(facts.older(facts.WEB1), facts.WEB1_VCPUS, older=True)
     samples, _ = metrics(run)
-    assert one(samples, 'apf_watched', uuid=UUID) == 1
+    assert one(samples, 'apf_vm_watched', uuid=UUID) == 1
+    assert not {'apf_host_memory_state', 'apf_memory_limit_bytes', 'apf_peak_stall_ratio',
+                'apf_swap_read_seconds_total'} & {name for name, _ in samples}
     assert not {'apf_mode', 'apf_dry_run', 'apf_swap_size_bytes', 'apf_stall_ratio'} & {name for name, _ in samples}
 
 
@@ -159,7 +255,7 @@ def test_what_is_not_known_is_missing(run, apfd):
     """web2 is not watched and has no process: no counter of it is 0."""
     samples, _ = metrics(run)
     told = {name for name, labels in samples if ('uuid', WEB2) in labels}
-    assert told == {'apf_vm_info', 'apf_watched', 'apf_gate_state', 'apf_mode'}
+    assert told == {'apf_vm_info', 'apf_vm_watched', 'apf_watched', 'apf_gate_state', 'apf_mode'}
     assert one(samples, 'apf_gate_state', uuid=WEB2, state='unknown') == 1
 
 
@@ -255,7 +351,7 @@ def numbers_of_the_manual():
 
 
 def count(samples):
-    """(series of the host, series of VMs, series of vCPUs)"""
+    """(series of the host and the exporter, series of VMs, series of vCPUs)"""
     vcpus = len([1 for name, _ in samples if name.startswith('apf_vcpu_')])
     vms = len([1 for _, labels in samples if 'uuid' in dict(labels)]) - vcpus
     return len(samples) - vms - vcpus, vms, vcpus
@@ -277,6 +373,8 @@ def test_number_of_series_is_that_of_the_manual(start, empty_apfd):
     for n in (1, 2, 3):
         empty_apfd.add_vm(vm_number(n), facts.WEB1_VCPUS[:1])
         sizes[n] = count(parse_text(start('--vcpus').get()[2]))
+        if n == 1:
+            current = count(parse_text(start('--vcpus', '--no-deprecated').get()[2]))
     host, one_vm, one_vcpu = sizes[1]
     assert sizes == {n: (host, n * one_vm, n * one_vcpu) for n in sizes}
 
@@ -287,7 +385,7 @@ def test_number_of_series_is_that_of_the_manual(start, empty_apfd):
     bare_vm = (with_bare[1] - 3 * one_vm) // 2
 
     sentence, table = numbers_of_the_manual()
-    assert sentence == [one_vm, bare_vm, one_vcpu, host]
+    assert sentence == [one_vm, bare_vm, one_vcpu, host, *(before - after for before, after in zip(sizes[1], current))]
     assert table == {vms: [host + vms * bare_vm, host + vms * one_vm, host + vms * (one_vm + 4 * one_vcpu)]
                      for vms in (100, 1000)}
 
