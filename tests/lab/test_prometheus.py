@@ -145,7 +145,7 @@ def test_it_knows_what_apfctl_knows(hosts, guest, prometheus):
         ((i, "") for i in prometheus.instances), 1))
     assert prometheus.query("apf_vms") == {(prometheus.instances[0], ""): 1, (prometheus.instances[1], ""): 0}
     for name, series in (("ready", 'apf_swapins_total{kind="async"}'), ("asked", "apf_faults_asked_total"),
-                         ("halted", "apf_halted_total"), ("sync_stalls", 'apf_swapins_total{kind="sync"}')):
+                         ("halted", "apf_faults_halted_total"), ("sync_stalls", 'apf_swapins_total{kind="sync"}')):
         before = counters(host)[name]
         # Of a scrape after that look: it takes a second in apfd, one in the exporter, two here.
         prometheus.wait_for(series, lambda: prometheus.query(named(series)).get(key, -1) >= before)
@@ -159,6 +159,25 @@ def test_it_knows_what_apfctl_knows(hosts, guest, prometheus):
     below = prometheus.query(named('apf_swapin_latency_seconds_bucket{kind="async",le="0.004096"}'))[key]
     # The swap device takes 5 ms.
     assert count > 50 and below < 0.2 * count
+
+
+def test_memory_of_host_and_vm(hosts, guest, prometheus):
+    """The guest swaps through its limit: the kernel's own totals say what the exporter says."""
+    host, _ = hosts
+    key = (prometheus.instances[0], "web-1")
+    status = json.loads(host.run("apfctl --json status web-1").stdout)
+    group = host.run("cat '/sys/fs/cgroup" + status["cgroup"] + "/memory.stat'").stdout
+    for line, series in (("pswpin", "apf_memory_swapped_in_bytes_total"), ("pswpout", "apf_memory_swapped_out_bytes_total")):
+        found = re.search(rf"^{line} (\d+)$", group, re.M)
+        if not found:
+            assert not prometheus.query(named(series)), "a kernel without the figure"
+            continue
+        prometheus.wait_for(series, lambda n=int(found[1]) * 4096, s=series: prometheus.query(named(s)).get(key, -1) >= n)
+    assert status["memory"]["limit_bytes"] > 100 << 20
+    prometheus.wait_for("a peak", lambda: prometheus.query(named("apf_peak_swapin_latency_seconds")).get(key, 0) >= 0.004)
+    swapped = int(re.search(r"^pswpin (\d+)$", host.read("/proc/vmstat"), re.M)[1]) * 4096
+    prometheus.wait_for("the host's swap-ins", lambda: prometheus.query("apf_host_swapped_in_bytes_total").get(
+        (prometheus.instances[0], ""), -1) >= swapped > 0)
 
 
 def test_silently_inactive_fires_and_ends(hosts, guest, prometheus):
@@ -176,12 +195,15 @@ def test_silently_inactive_fires_and_ends(hosts, guest, prometheus):
 def test_missing_module_and_daemon(hosts, prometheus):
     _, other = hosts
     missing = ("ApfHostModuleMissing", prometheus.instances[1], "")
-    down = ("ApfExporterDown", prometheus.instances[1], "")
+    down = ("ApfDaemonDown", prometheus.instances[1], "")
     assert not {missing, down} & prometheus.firing()
     other.run("rmmod apf_host", timeout=120)
     prometheus.wait_for("the alert of the module", lambda: missing in prometheus.firing())
     other.run("systemctl stop apfd", timeout=120)
     prometheus.wait_for("the alert of the daemon", lambda: down in prometheus.firing())
+    # The exporter answers, so Prometheus has stored that apfd does not.
+    key = (prometheus.instances[1], "")
+    assert prometheus.query("apf_up")[key] == 0 and prometheus.query('up{job="apf"}')[key] == 1
     # Nobody started it by looking.
     assert other.run("systemctl is-active apfd", check=False).stdout.strip() == "inactive"
     Netlink(other).load()
@@ -189,4 +211,4 @@ def test_missing_module_and_daemon(hosts, prometheus):
     prometheus.wait_for("the end of both", lambda: not {missing, down} & prometheus.firing())
     # The other host was left alone.
     assert not [a for a in prometheus.firing() if a[1] == prometheus.instances[0]
-                and a[0] in ("ApfHostModuleMissing", "ApfExporterDown")]
+                and a[0] in ("ApfHostModuleMissing", "ApfExporterDown", "ApfDaemonDown")]

@@ -63,6 +63,11 @@ def queries():
         [v['query']['query'] for v in DASHBOARD['templating']['list'] if v['type'] == 'query']
 
 
+def annotations():
+    """Besides the alerts, which are of Prometheus itself."""
+    return [a['expr'] for a in DASHBOARD['annotations']['list'] if 'ALERTS' not in a['expr']]
+
+
 def expressions():
     return re.findall(r'^        expr: (?:\|\n)?(.*?)\n        (?:for|labels):', RULES.read_text(), re.M | re.S)
 
@@ -78,26 +83,87 @@ def check_used(texts, told):
     return used
 
 
+def anchors(path):
+    """As GitHub makes them of headings."""
+    headings = re.findall(r'^#+ (.*)$', path.read_text(), re.M)
+    return {re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-') for heading in headings}
+
+
+def test_every_alert_has_a_runbook():
+    text = RULES.read_text()
+    links = re.findall(r'^          runbook_url: "(.*)"$', text, re.M)
+    assert len(links) == len(alerts())
+    for link in links:
+        path, anchor = re.fullmatch(r'@HOMEPAGE@/(docs/[\w.-]+)#(.+)', link).groups()
+        assert anchor in anchors(ROOT / path), link
+
+
+def test_built_rules_have_addresses(exporter_path):
+    """What is installed: the same rules with the address of the project."""
+    built = (exporter_path.parent / 'apf.rules.yml').read_text()
+    homepage = re.search(r'^HOMEPAGE=(.*)$', (ROOT / 'packaging' / 'project').read_text(), re.M).group(1)
+    assert built == RULES.read_text().replace('@HOMEPAGE@', homepage)
+
+
+def test_severities():
+    """What grows worse has an alert of each."""
+    of = dict(re.findall(r'^      - alert: (\w+)$.*?severity: (\w+)$', RULES.read_text(), re.M | re.S))
+    assert set(of) == set(alerts()) and set(of.values()) == {'info', 'warning', 'critical'}
+    for warning, critical in (('ApfStallRatioHigh', 'ApfStallRatioCritical'), ('ApfSwapFilling', 'ApfSwapFull'),
+                              ('ApfHostThrashing', 'ApfHostThrashingLong'), ('ApfExporterDown', 'ApfDaemonDown')):
+        assert (of[warning], of[critical]) == ('warning', 'critical')
+
+
+def deprecated(text):
+    return set(re.findall(r'^# HELP (\w+) .* Deprecated: use ', text, re.M))
+
+
+def test_nothing_deprecated_is_used(start, apfd):
+    old = deprecated(start('--vcpus').get()[2])
+    assert len(old) > 10
+    for text in expressions() + queries() + annotations():
+        assert not old & set(re.findall(r'\bapf_\w+\b', text)), text
+
+
 def test_rules_use_what_is_told(told):
     assert len(expressions()) == len(alerts())
     assert len(check_used(expressions(), told)) >= 8
 
 
 def test_dashboard_uses_what_is_told(told):
-    assert len(check_used(queries(), told)) >= 10
+    assert len(check_used(queries() + annotations(), told)) >= 25
 
 
 def test_dashboard_queries_are_promql(tmp_path):
     """As rules, with Grafana's variables filled in, they pass promtool."""
     lines = ['groups:', '- name: panels', '  rules:']
-    for n, panel in enumerate(panels()):
-        for k, target in enumerate(panel['targets']):
-            expr = target['expr'].replace('$__rate_interval', '1m')
-            expr = re.sub(r'\$(job|instance|vm)', 'x', expr)
-            assert '$' not in expr, expr
-            lines += [f'  - record: panel:{n}_{k}', f'    expr: {json.dumps(expr)}']
+    for n, text in enumerate([t['expr'] for p in panels() for t in p['targets']] + annotations()):
+        expr = re.sub(r'\$(job|instance|vm)', 'x', text.replace('$__rate_interval', '1m'))
+        assert '$' not in expr, expr
+        lines += [f'  - record: panel:{n}', f'    expr: {json.dumps(expr)}']
     (tmp_path / 'panels.yml').write_text('\n'.join(lines) + '\n')
     promtool('check', 'rules', tmp_path / 'panels.yml')
+
+
+def test_dashboard_shows_the_worst():
+    """Of a thousand VMs a graph shows ten; a table has the worst of each figure."""
+    table = next(p for p in panels() if p['type'] == 'table')
+    assert len(table['targets']) >= 4
+    assert all(t['expr'].startswith('topk(') and t['format'] == 'table' and t['instant'] for t in table['targets'])
+    renamed = next(t for t in table['transformations'] if t['id'] == 'organize')['options']['renameByName']
+    assert {f'Value #{t["refId"]}' for t in table['targets']} <= set(renamed)
+    units = {o['matcher']['options'] for o in table['fieldConfig']['overrides']}
+    assert units <= set(renamed.values())
+    # Each other table of figures is merged by the VM.
+    assert [t['id'] for t in table['transformations']] == ['merge', 'organize']
+
+
+def test_dashboard_annotations():
+    by_name = {a['name']: a for a in DASHBOARD['annotations']['list']}
+    assert set(by_name) == {'Alerts', 'Gate changes'}
+    for a in by_name.values():
+        assert a['enable'] and a['datasource'] == {'type': 'prometheus', 'uid': '${datasource}'}
+    assert 'changes(apf_gate_state' in by_name['Gate changes']['expr']
 
 
 def test_dashboard_is_sound():
