@@ -156,18 +156,22 @@ int top_request_vms(struct top *top)
 	return send_request(top, &top->vms_slot, m, r, on_vms);
 }
 
-int top_request_host(struct top *top)
+void top_request_host(struct top *top)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 	int r;
 
 	if (top->host_slot)
-		return 0;
+		return;
 	r = sd_bus_message_new_method_call(top->ctl->client.bus, &m, BUS_NAME, BUS_PATH_ROOT,
 					   "org.freedesktop.DBus.Properties", "GetAll");
 	if (r >= 0)
 		r = sd_bus_message_append(m, "s", BUS_INTERFACE_MANAGER);
-	return send_request(top, &top->host_slot, m, r, on_host);
+	if (r >= 0)
+		r = sd_bus_message_set_auto_start(m, false);
+	/* If the bus is gone, the request for the VMs says so. */
+	if (r >= 0)
+		(void)sd_bus_call_async(top->ctl->client.bus, &top->host_slot, m, on_host, top, 0);
 }
 
 int top_request_vcpus(struct top *top)

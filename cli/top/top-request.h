@@ -7,8 +7,10 @@ struct top;
 
 /* Request all VMs, or the vCPUs of the chosen VM. Return 0 or -errno. */
 int top_request_vms(struct top *top);
-int top_request_host(struct top *top);
 int top_request_vcpus(struct top *top);
+
+/* Requests the figures of the host; a failure is ignored. */
+void top_request_host(struct top *top);
 
 /* Asks the user whether to set the chosen VM or vCPU to @mode. */
 void top_begin_change(struct top *top, const char *mode);

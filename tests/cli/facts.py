@@ -252,7 +252,7 @@ JSON_WEB1 = {
         'memory_bytes': 1073741824, 'swap_bytes': 268435456, 'swapin_pages_per_sec': 123.75,
         'refaults_per_sec': 17.5, 'major_faults_per_sec': 99, 'some_avg10_percent': 12.5,
         'full_avg10_percent': 3.25, 'stall_ratio': 0.024, 'trend_per_sec': -0.0025,
-        'swapout_pages_per_sec': 256.5, 'swapin_bytes_per_sec': 506880, 'swapout_bytes_per_sec': 1050620,
+        'swapout_pages_per_sec': 256.5, 'swapin_bytes_per_sec': 506880, 'swapout_bytes_per_sec': 1050624,
     },
     'peak_stall_ratio': 0.375,
     'peak_latency_usec': 131072,

@@ -29,7 +29,7 @@ def test_swapped_bytes_that_are_not_known(run, empty_apfd):
     [vm] = json.loads(run('list', '--json').stdout)
     assert (vm['swapped_bytes'], vm['swapped_source']) == (None, 'unknown')
     top = run('top', '--count=1').stdout.splitlines()
-    assert top[2].split()[3] == '-'
+    assert top[3].split()[3] == '-'
     assert 'not known: the VM has shared memory, and shares its cgroup with another VM' in run('status', 'web2').stdout
     empty_apfd.add_vm(facts.vm(Name='web3', UUID='5a7e0f3c-0000-4a00-8000-000000000003', SwappedSource='unknown'))
     assert 'not known: the VM has shared memory, and no cgroup accounts it' in run('status', 'web3').stdout
@@ -105,7 +105,9 @@ def test_older_apfd(run, older_apfd):
     vm, = json.loads(run('list', '--json').stdout)
     assert vm == {**facts.JSON_WEB1, **dict.fromkeys(('mode', 'mode_source', 'cgroup', 'manager',
                                                       'id', 'vmm', 'executable')),
-                  'vcpu_modes': [], 'pressure': dict.fromkeys(facts.JSON_WEB1['pressure'])}
+                  'vcpu_modes': [], 'pressure': dict.fromkeys(facts.JSON_WEB1['pressure']),
+                  'memory': dict.fromkeys(facts.JSON_WEB1['memory']), 'memory_nodes': [],
+                  'peak_stall_ratio': None, 'peak_latency_usec': None}
     result = run('status', 'web1')
     assert (result.returncode, result.stderr) == (0, '')
     assert not {'Mode', 'Manager', 'Cgroup', 'Pressure', 'Host swap'} & {

@@ -73,7 +73,10 @@ def test_sorts(terminal, three):
     top.wait_for('^3 VMs by SWAPPED, rising')
     top.keys('r')
     in_order(top, 'vm3', 'vm2', 'vm1')
-    # The next column to the right, and back over the first to the last.
+    # The next columns to the right, also one that the screen has no room for; and back over the
+    # first to the last.
+    top.keys('>')
+    top.wait_for('^3 VMs by OUT/S, falling')
     top.keys('>')
     top.wait_for('^3 VMs by ASYNC/S, falling')
     in_order(top, 'vm2', 'vm1', 'vm3')
@@ -81,8 +84,8 @@ def test_sorts(terminal, three):
     top.wait_for('^3 VMs by NAME, rising')
     top.keys('Left')
     top.wait_for('^3 VMs by GUEST, falling')
-    for key, column in zip('SMAY59TPG', ('STATE', 'MODE', 'ASYNC/S', 'SYNC/S', 'P50', 'P95',
-                                         'STALLED', 'PRESSURE')):
+    for key, column in zip('SMOAY59TKPG', ('STATE', 'MODE', 'OUT/S', 'ASYNC/S', 'SYNC/S', 'P50', 'P95',
+                                           'STALLED', 'PEAK', 'PRESSURE')):
         top.keys(key)
         top.wait_for(f'^3 VMs by {column}, ')
 

@@ -10,7 +10,7 @@ import facts
 GONE = ['Delivered', 'Halted', 'Ready', 'ReadyUnknown', 'ReadyAll', 'Dropped', 'AsyncNSec', 'SyncStalls',
         'SyncStallNSec']
 PROPERTIES = {'AsyncHistogram': [], 'SyncHistogram': [], 'Outstanding': 0, 'AsyncRate': 0.0, 'SyncRate': 0.0,
-              'P50USec': 0, 'P95USec': 0, 'StallRatio': 0.0}
+              'P50USec': 0, 'P95USec': 0, 'StallRatio': 0.0, 'PeakStallRatio': 0.0, 'PeakLatencyUSec': 0}
 
 
 def hook(name, error, takes):
@@ -49,9 +49,9 @@ def test_top(run, empty_apfd):
     show(empty_apfd)
     result = run('top', '--count=1')
     assert (result.returncode, result.stderr) == (0, '')
-    assert result.stdout.strip().splitlines()[1:] == [
-        'NAME  STATE  MODE     SWAPPED  ASYNC/S  SYNC/S  P50  P95  STALLED  PRESSURE  GUEST',
-        'web1  mixed  auto*  312.0 MiB        -       -    -    -        -      12 %  ok',
+    assert result.stdout.strip().splitlines()[2:] == [
+        'NAME  STATE  MODE     SWAPPED    OUT/S  ASYNC/S  SYNC/S  P50  P95  STALLED  PEAK  PRESSURE  GUEST',
+        'web1  mixed  auto*  312.0 MiB  1.0 MiB        -       -    -    -        -     -      12 %  ok',
     ]
 
 
@@ -59,7 +59,7 @@ def test_top_of_one_that_counts_comes_first(run, empty_apfd):
     show(empty_apfd)
     empty_apfd.add_vm(facts.vm(Name='zzz', UUID='5a7e0f3c-0000-4a00-8000-000000000009'))
     result = run('top', '--count=1')
-    assert [line.split()[0] for line in result.stdout.strip().splitlines()[2:]] == ['zzz', 'web1']
+    assert [line.split()[0] for line in result.stdout.strip().splitlines()[3:]] == ['zzz', 'web1']
 
 
 def test_status(run, empty_apfd):
