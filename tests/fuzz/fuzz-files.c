@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include "cgroup.h"
+#include "cgroup-limits.h"
 #include "conf-parse.h"
 #include "domain-xml.h"
+#include "host-memory.h"
 #include "identity.h"
 #include "settings.h"
 #include "stored.h"
@@ -115,6 +117,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct settings settings = SETTINGS_NONE;
 	struct cgroup_facts facts = {};
+	struct memory_figures host = {};
+	struct cgroup_limits limits = {};
 	struct domain_xml xml = {};
 	char path[256], uuid[UUID_LEN + 1], *text;
 	uint64_t number, more;
@@ -146,6 +150,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 'p':
 		cgroup_parse_pressure(text, &facts);
+		cgroup_parse_numa(text, &limits);
+		host_memory_parse_meminfo(text, &host);
+		host_memory_parse_vmstat(text, &host);
 		break;
 	case 'b':
 		(void)cgroup_parse_bytes(text, &number);
