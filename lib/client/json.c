@@ -173,7 +173,8 @@ int json_add_pressure(struct json_object *object, const char *key, const struct 
 }
 
 static int add_memory(struct json_object *object, const char *key,
-		      const struct memory_figures *memory, const struct figure_name *names, size_t n)
+		      const struct memory_figures *memory, const struct figure_name *names,
+		      size_t n)
 {
 	_cleanup_(json_putp) struct json_object *all = json_object_new_object();
 

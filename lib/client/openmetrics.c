@@ -325,7 +325,8 @@ static void print_swapins(const struct out *o, const struct family *f, const str
 	if (known(s, COUNTER_READY))
 		family_print_count(o, f, s, "kind=\"async\"", s->counters->value[COUNTER_READY]);
 	if (known(s, COUNTER_SYNC_STALLS))
-		family_print_count(o, f, s, "kind=\"sync\"", s->counters->value[COUNTER_SYNC_STALLS]);
+		family_print_count(o, f, s, "kind=\"sync\"",
+				   s->counters->value[COUNTER_SYNC_STALLS]);
 }
 
 static void print_histogram(const struct out *o, const struct family *f, const struct subject *s,
@@ -370,7 +371,8 @@ static void print_latency(const struct out *o, const struct family *f, const str
 static void print_paused(const struct out *o, const struct family *f, const struct subject *s)
 {
 	if (s->vm->watched)
-		family_print_count(o, f, s, NULL, s->vcpu ? s->vcpu->paused : s->vm->paused_vcpus.n);
+		family_print_count(o, f, s, NULL,
+				   s->vcpu ? s->vcpu->paused : s->vm->paused_vcpus.n);
 }
 
 static void print_guest_apf(const struct out *o, const struct family *f, const struct subject *s)
