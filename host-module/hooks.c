@@ -11,7 +11,8 @@
  * when no vCPU can run any more. kvm_clear_async_pf_completion_queue() runs in the
  * vCPU's thread; also in the thread that creates a vCPU, before our handlers can find
  * the vCPU; and finally inside kvm_arch_destroy_vm(), when they cannot find the VM any
- * more. All others run in the vCPU's thread, inside KVM_RUN, with the vCPU loaded, its
+ * more. kvm_arch_async_page_present_queued() runs in a worker of KVM, or in the vCPU's
+ * thread. All others run in the vCPU's thread, inside KVM_RUN, with the vCPU loaded, its
  * mutex held and kvm->srcu read-locked.
  *
  * ftrace and tracepoint handlers may be preempted (since 2026 SRCU protects
@@ -21,8 +22,8 @@
  * a dying VM, gone_lock (vm.c). None of the hooked functions is called with a
  * lock held that the handlers take.
  *
- * Lifetime: a struct kvm_vcpu and a struct kvm_async_pf stay valid while the vCPU's
- * thread is in a hooked function that has them as arguments. Detaching waits for running
+ * Lifetime: a struct kvm_vcpu and a struct kvm_async_pf stay valid while a thread is in a
+ * hooked function that has them as arguments. Detaching waits for running
  * handlers: unregister_ftrace_function() waits for every task that was preempted in a
  * handler (RCU tasks), and therefore also for tasks in gate_no().
  *
@@ -45,6 +46,7 @@
 #include <linux/sched.h>
 #include <linux/tracepoint.h>
 
+#include "clock.h"
 #include "gate.h"
 #include "hooks.h"
 #include "nowait.h"
@@ -88,21 +90,46 @@ static void on_not_present(struct pt_regs *regs)
 {
 	const u32 result_hooks = BIT(APF_HOOK_READY) | BIT(APF_HOOK_FORGET);
 	struct kvm_async_pf *work = argument(regs, 1);
-	u64 now_nsec = ktime_get_ns();
+	struct kvm_vcpu *vcpu = argument(regs, 0);
+	struct apf_host_clock clock;
 	struct apf_host_vcpu *v;
 	struct apf_host_vm *vm;
 
+	apf_host_clock_read(&clock, vcpu);
 	rcu_read_lock();
-	v = apf_host_vm_find_vcpu(argument(regs, 0), &vm);
+	v = apf_host_vm_find_vcpu(vcpu, &vm);
 	/*
 	 * When the function has returned, KVM stores in @work whether it notified
 	 * the guest. KVM frees @work in this thread, after "ready" or "forget":
 	 * with both hooks in place, stats.c reads the result before that.
 	 */
 	if (v)
-		apf_host_stats_not_present(&v->stats, work->arch.token, now_nsec,
+		apf_host_stats_not_present(&v->stats, work->arch.token, &clock,
 					   !(result_hooks & ~apf_host_hooks_placed()) ?
 					   &work->notpresent_injected : NULL);
+	rcu_read_unlock();
+}
+
+/*
+ * void kvm_arch_async_page_present_queued(struct kvm_vcpu *vcpu)
+ *
+ * KVM calls it for the first page in the queue of pages to be delivered. The vCPU's thread
+ * may already have delivered this page.
+ */
+static void on_queued(struct pt_regs *regs)
+{
+	struct kvm_vcpu *vcpu = argument(regs, 0);
+	u64 now_nsec = ktime_get_ns();
+	struct apf_host_vcpu *v;
+	struct apf_host_vm *vm;
+
+	rcu_read_lock();
+	v = apf_host_vm_find_vcpu(vcpu, &vm);
+	if (v) {
+		apf_host_stats_queued(&v->stats, now_nsec);
+		if (list_empty_careful(&vcpu->async_pf.done))
+			apf_host_stats_unqueued(&v->stats, now_nsec);
+	}
 	rcu_read_unlock();
 }
 
@@ -111,16 +138,19 @@ static void on_ready(struct pt_regs *regs)
 {
 	struct kvm_vcpu *vcpu = argument(regs, 0);
 	struct kvm_async_pf *work = argument(regs, 1);
-	u64 now_nsec = ktime_get_ns();
+	struct apf_host_clock clock;
 	struct apf_host_vcpu *v;
 	struct apf_host_vm *vm;
 
+	apf_host_clock_read(&clock, vcpu);
 	rcu_read_lock();
 	v = apf_host_vm_find_vcpu(vcpu, &vm);
 	if (v) {
 		apf_host_stats_ready(&v->stats,
 				     work->wakeup_all ? APF_HOST_TOKEN_ALL : work->arch.token,
-				     now_nsec);
+				     &clock);
+		if (!list_empty_careful(&vcpu->async_pf.done))
+			apf_host_stats_queued(&v->stats, clock.now_nsec);
 		apf_host_vm_scan_report(vm, v, vcpu);
 	}
 	rcu_read_unlock();
@@ -129,13 +159,16 @@ static void on_ready(struct pt_regs *regs)
 /* void kvm_clear_async_pf_completion_queue(struct kvm_vcpu *vcpu) */
 static void on_forget(struct pt_regs *regs)
 {
+	struct kvm_vcpu *vcpu = argument(regs, 0);
+	struct apf_host_clock clock;
 	struct apf_host_vcpu *v;
 	struct apf_host_vm *vm;
 
+	apf_host_clock_read(&clock, vcpu);
 	rcu_read_lock();
-	v = apf_host_vm_find_vcpu(argument(regs, 0), &vm);
+	v = apf_host_vm_find_vcpu(vcpu, &vm);
 	if (v)
-		apf_host_stats_forgotten(&v->stats);
+		apf_host_stats_forgotten(&v->stats, &clock);
 	rcu_read_unlock();
 }
 
@@ -212,15 +245,19 @@ static struct hook hooks[__APF_HOOK_MAX] = {
 	[APF_HOOK_USER_MODE] = {
 		.kind = HOOK_CALL, .names = { "kvm_get_linear_rip" },
 	},
+	[APF_HOOK_QUEUED] = {
+		.kind = HOOK_ENTRY, .names = { "kvm_arch_async_page_present_queued" },
+		.entry = on_queued,
+	},
 };
 
 /*
  * The order of attaching; detaching is the reverse. The end of a VM is first, because
- * without this hook no handler may use a pointer to a VM. The four hooks of kind
+ * without this hook no handler may use a pointer to a VM. The five hooks of kind
  * HOOK_ENTRY start and stop to work together.
  */
 static const u8 order[] = {
-	APF_HOOK_VM_END, APF_HOOK_FORGET, APF_HOOK_READY, APF_HOOK_NOT_PRESENT,
+	APF_HOOK_VM_END, APF_HOOK_FORGET, APF_HOOK_READY, APF_HOOK_QUEUED, APF_HOOK_NOT_PRESENT,
 	APF_HOOK_STALL, APF_HOOK_REPEATED, APF_HOOK_USER_MODE, APF_HOOK_GATE,
 };
 static_assert(ARRAY_SIZE(order) == __APF_HOOK_MAX);

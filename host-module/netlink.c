@@ -68,6 +68,7 @@ static int put_u64(struct sk_buff *skb, int attr, u64 value)
 /* Hooks that a counter, or another value below, needs. */
 #define PENDING_HOOKS	(BIT(APF_HOOK_NOT_PRESENT) | BIT(APF_HOOK_READY))
 #define OUTSTANDING_HOOKS (PENDING_HOOKS | BIT(APF_HOOK_FORGET))
+#define SAVED_HOOKS	(OUTSTANDING_HOOKS | BIT(APF_HOOK_STALL) | BIT(APF_HOOK_QUEUED))
 
 static const u32 stat_hooks[__APF_STAT_MAX] = {
 	[APF_STAT_NOT_PRESENT]		= BIT(APF_HOOK_NOT_PRESENT),
@@ -81,6 +82,7 @@ static const u32 stat_hooks[__APF_STAT_MAX] = {
 	[APF_STAT_SYNC_STALLS]		= BIT(APF_HOOK_STALL),
 	[APF_STAT_SYNC_STALL_NSEC]	= BIT(APF_HOOK_STALL),
 	[APF_STAT_ASYNC_NSEC]		= PENDING_HOOKS,
+	[APF_STAT_SAVED_NSEC]		= SAVED_HOOKS,
 };
 
 /* Whether all hooks of the mask @needed are placed. */

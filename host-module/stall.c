@@ -18,9 +18,9 @@
  * Context: kprobe handlers in the vCPU's thread, preemption off. The function may sleep
  * between entry and return, so store only numbers and find the VM again on return.
  */
-#include <linux/ktime.h>
 #include <linux/sched.h>
 
+#include "clock.h"
 #include "stall.h"
 #include "vm.h"
 
@@ -53,23 +53,24 @@ int apf_host_stall_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 	stall->vcpu = vcpu;
 	stall->maj_flt = current->maj_flt;
 	stall->nvcsw = current->nvcsw;
-	stall->entered_nsec = ktime_get_ns();
+	apf_host_clock_read(&stall->entered, vcpu);
 	return 0;
 }
 
 int apf_host_stall_return(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
 	struct apf_host_stall *stall = (struct apf_host_stall *)ri->data;
-	u64 now_nsec = ktime_get_ns();
+	struct apf_host_clock returned;
 	struct apf_host_vcpu *v;
 	struct apf_host_vm *vm;
 
+	apf_host_clock_read(&returned, stall->vcpu);
 	rcu_read_lock();
 	v = apf_host_vm_find_vcpu(stall->vcpu, &vm);
 	if (v && started(v) != stall->started)
 		apf_host_stats_count_delivery(&v->stats);
 	else if (v && (current->maj_flt != stall->maj_flt || current->nvcsw != stall->nvcsw))
-		apf_host_stats_stall(&v->stats, now_nsec - stall->entered_nsec);
+		apf_host_stats_stall(&v->stats, &stall->entered, &returned);
 	rcu_read_unlock();
 	return 0;
 }

@@ -4,9 +4,11 @@
 
 #include <linux/kprobes.h>
 
+#include "stats.h"
+
 struct apf_host_stall {
 	struct kvm_vcpu *vcpu;
-	u64 entered_nsec;
+	struct apf_host_clock entered;
 	u64 started;
 	unsigned long maj_flt;
 	unsigned long nvcsw;

@@ -2,6 +2,7 @@
 #ifndef APF_HOST_STATS_H
 #define APF_HOST_STATS_H
 
+#include <linux/atomic.h>
 #include <linux/seqlock.h>
 #include <linux/types.h>
 
@@ -15,6 +16,18 @@
 
 /* Token for "wake all" instead of a single page. */
 #define APF_HOST_TOKEN_ALL	(~0U)
+
+/**
+ * struct apf_host_clock - the clocks of a vCPU's thread at one event
+ * @now_nsec: CLOCK_MONOTONIC
+ * @idle_nsec: how long the vCPU was halted, plus how long the thread waited for a CPU; total
+ * @thread: identifies the thread: @idle_nsec of two threads cannot be compared
+ */
+struct apf_host_clock {
+	u64 now_nsec;
+	u64 idle_nsec;
+	const void *thread;
+};
 
 /**
  * struct apf_host_figures - figures of a vCPU; a reader gets a consistent copy
@@ -36,6 +49,9 @@ struct apf_host_figures {
  * @figures: the figures for readers
  * @delivered: where KVM stores whether it notified the guest of the last "not present",
  *	NULL if this was counted; valid until "ready" or "forgotten" for this page
+ * @since: STAT_SAVED_NSEC includes the time until then
+ * @read_nsec: when the oldest page was read that KVM has not delivered yet; 0: there is
+ *	none. Outside of @seq, because KVM's workers write it, too
  * @pending: tokens that are not ready yet, unordered; the first figures.outstanding
  *	entries are in use
  *
@@ -47,6 +63,8 @@ struct apf_host_stats {
 	seqcount_t seq;
 	struct apf_host_figures figures;
 	const bool *delivered;
+	struct apf_host_clock since;
+	atomic64_t read_nsec;
 	struct {
 		u32 token;
 		u64 since_nsec;
@@ -56,12 +74,16 @@ struct apf_host_stats {
 void apf_host_stats_init(struct apf_host_stats *s);
 void apf_host_stats_count(struct apf_host_stats *s, enum apf_stat which);
 void apf_host_stats_asked(struct apf_host_stats *s, bool refused, bool nested, bool paused);
-void apf_host_stats_not_present(struct apf_host_stats *s, u32 token, u64 now_nsec,
-				const bool *delivered);
+void apf_host_stats_not_present(struct apf_host_stats *s, u32 token,
+				const struct apf_host_clock *clock, const bool *delivered);
 void apf_host_stats_count_delivery(struct apf_host_stats *s);
-void apf_host_stats_ready(struct apf_host_stats *s, u32 token, u64 now_nsec);
-void apf_host_stats_forgotten(struct apf_host_stats *s);
-void apf_host_stats_stall(struct apf_host_stats *s, u64 nsec);
+void apf_host_stats_queued(struct apf_host_stats *s, u64 now_nsec);
+void apf_host_stats_unqueued(struct apf_host_stats *s, u64 nsec);
+void apf_host_stats_ready(struct apf_host_stats *s, u32 token,
+			  const struct apf_host_clock *clock);
+void apf_host_stats_forgotten(struct apf_host_stats *s, const struct apf_host_clock *clock);
+void apf_host_stats_stall(struct apf_host_stats *s, const struct apf_host_clock *entered,
+			  const struct apf_host_clock *returned);
 void apf_host_stats_read(struct apf_host_stats *s, struct apf_host_figures *ret);
 
 #ifdef APF_HOST_DEBUG

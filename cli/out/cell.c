@@ -25,6 +25,13 @@ void cell_pressure(struct table *table, const struct vm *vm)
 		table_add(table, "-");
 }
 
+void cell_saved(struct table *table, const struct vm *vm)
+{
+	char text[FORMAT_MAX];
+
+	table_add(table, vm->watched ? format_vcpu_share(text, vm->saved_ratio) : "-");
+}
+
 void cell_counter(struct table *table, const struct counters *counters, enum counter counter)
 {
 	if (counter_known(counters, counter))

@@ -14,6 +14,9 @@ void cell_mode(struct table *table, const struct vm *vm);
 /* Share of the last 10 seconds in which at least one thread of the VM waited for memory. */
 void cell_pressure(struct table *table, const struct vm *vm);
 
+/* Time saved per second, in percent of one vCPU; "-" if not counted or not watched. */
+void cell_saved(struct table *table, const struct vm *vm);
+
 /* A counter; the pages the vCPUs wait for. "-" if not counted. */
 void cell_counter(struct table *table, const struct counters *counters, enum counter counter);
 void cell_outstanding(struct table *table, const struct outstanding *outstanding);

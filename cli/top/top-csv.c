@@ -84,6 +84,7 @@ DOUBLE(write_sync, vm->watched, vm->sync_per_sec)
 UINT(write_p50, vm->watched && vm->latency_known, vm->p50_usec)
 UINT(write_p95, vm->watched && vm->latency_known, vm->p95_usec)
 DOUBLE(write_stall_ratio, vm->watched, vm->stall_ratio)
+DOUBLE(write_saved_ratio, vm->watched, vm->saved_ratio)
 PRESSURE(write_some, PRESSURE_SOME_AVG10)
 PRESSURE(write_full, PRESSURE_FULL_AVG10)
 PRESSURE(write_swapin_bytes, PRESSURE_SWAPIN_BYTES)
@@ -99,6 +100,7 @@ COUNT(write_ready, COUNTER_READY)
 COUNT(write_async_nsec, COUNTER_ASYNC_NSEC)
 COUNT(write_sync_stalls, COUNTER_SYNC_STALLS)
 COUNT(write_sync_stall_nsec, COUNTER_SYNC_STALL_NSEC)
+COUNT(write_saved_nsec, COUNTER_SAVED_NSEC)
 GUEST(write_pool_in_use, GUEST_POOL_IN_USE)
 GUEST(write_oldest_sleeper, GUEST_OLDEST_SLEEPER_MSEC)
 
@@ -131,6 +133,8 @@ static const struct csv_column csv_columns[] = {
 	{ "refault_pages", write_refaults },
 	{ "zswapped_bytes", write_zswapped },
 	{ "zram_bytes", write_zram },
+	{ "saved_ratio", write_saved_ratio },
+	{ "saved_nsec", write_saved_nsec },
 };
 
 void top_print_csv_header(void)

@@ -55,6 +55,7 @@ BY(by_p95, p95_usec)
 BY_RATE(by_stalled, stall_ratio)
 BY_RATE(by_peak, peak_stall_ratio)
 BY(by_out, pressure.figures[PRESSURE_SWAPOUT_BYTES])
+BY_RATE(by_saved, saved_ratio)
 BY(by_pressure, pressure.figures[PRESSURE_SOME_AVG10])
 
 /* Rank of a guest report, from low to high: none, no alarm, a late page, a closed gate. */
@@ -80,8 +81,8 @@ const struct top_order top_orders[_TOP_MAX] = {
 	[TOP_OUT] = { 'O', true, by_out },	   [TOP_ASYNC] = { 'A', true, by_async },
 	[TOP_SYNC] = { 'Y', true, by_sync },	   [TOP_P50] = { '5', true, by_p50 },
 	[TOP_P95] = { '9', true, by_p95 },	   [TOP_STALLED] = { 'T', true, by_stalled },
-	[TOP_PEAK] = { 'K', true, by_peak },	   [TOP_PRESSURE] = { 'P', true, by_pressure },
-	[TOP_GUEST] = { 'G', true, by_guest },
+	[TOP_PEAK] = { 'K', true, by_peak },	   [TOP_SAVED] = { 'V', true, by_saved },
+	[TOP_PRESSURE] = { 'P', true, by_pressure }, [TOP_GUEST] = { 'G', true, by_guest },
 };
 
 static int by_index(const void *a, const void *b)
@@ -121,6 +122,7 @@ BY_VCPU(by_vcpu_waiting, vcpu->outstanding.pages)
 BY_VCPU_RATE(by_vcpu_async, async_per_sec)
 BY_VCPU_RATE(by_vcpu_sync, sync_per_sec)
 BY_VCPU_RATE(by_vcpu_stalled, stalled)
+BY_VCPU_RATE(by_vcpu_saved, saved)
 BY_VCPU(by_vcpu_ready, vcpu->counters.value[COUNTER_READY])
 BY_VCPU(by_vcpu_sync_total, vcpu->counters.value[COUNTER_SYNC_STALLS])
 
@@ -132,6 +134,7 @@ const struct top_order top_vcpu_orders[_TOP_VCPU_MAX] = {
 	[TOP_VCPU_ASYNC] = { 'A', true, by_vcpu_async },
 	[TOP_VCPU_SYNC] = { 'Y', true, by_vcpu_sync },
 	[TOP_VCPU_STALLED] = { 'T', true, by_vcpu_stalled },
+	[TOP_VCPU_SAVED] = { 'V', true, by_vcpu_saved },
 	[TOP_VCPU_READY] = { 'R', true, by_vcpu_ready },
 	[TOP_VCPU_SYNC_TOTAL] = { 'C', true, by_vcpu_sync_total },
 };
@@ -217,5 +220,6 @@ void top_vcpu_rows(struct top_vcpu *rows, const struct vcpu_array *now,
 		rows[i].async_per_sec = counter_delta(vcpu, old, COUNTER_READY) / sec;
 		rows[i].sync_per_sec = counter_delta(vcpu, old, COUNTER_SYNC_STALLS) / sec;
 		rows[i].stalled = counter_delta(vcpu, old, COUNTER_SYNC_STALL_NSEC) / (sec * 1e9);
+		rows[i].saved = counter_delta(vcpu, old, COUNTER_SAVED_NSEC) / (sec * 1e9);
 	}
 }

@@ -24,6 +24,7 @@ const struct table_column top_columns[_TOP_MAX] = {
 	[TOP_P95] = { "P95", .right = true, .droppable = 3 },
 	[TOP_STALLED] = { "STALLED", .right = true },
 	[TOP_PEAK] = { "PEAK", .right = true, .droppable = 6 },
+	[TOP_SAVED] = { "SAVED", .right = true, .droppable = 4 },
 	[TOP_PRESSURE] = { "PRESSURE", .right = true, .droppable = 4 },
 	[TOP_GUEST] = { "GUEST", .droppable = 1 },
 };
@@ -36,6 +37,7 @@ const struct table_column top_vcpu_columns[_TOP_VCPU_MAX] = {
 	[TOP_VCPU_ASYNC] = { "ASYNC/S", .right = true, .droppable = 1 },
 	[TOP_VCPU_SYNC] = { "SYNC/S", .right = true, .droppable = 1 },
 	[TOP_VCPU_STALLED] = { "STALLED", .right = true },
+	[TOP_VCPU_SAVED] = { "SAVED", .right = true, .droppable = 4 },
 	[TOP_VCPU_READY] = { "READY", .right = true, .droppable = 2 },
 	[TOP_VCPU_SYNC_TOTAL] = { "SYNC", .right = true, .droppable = 2 },
 };
@@ -92,6 +94,7 @@ struct table *top_vm_table(const struct vm_list *vms)
 			for (unsigned int n = TOP_ASYNC; n <= TOP_PEAK; n++)
 				table_add(table, "-");
 		}
+		cell_saved(table, vm);
 		cell_pressure(table, vm);
 		add_guest(table, vm);
 	}
@@ -113,6 +116,7 @@ struct table *top_vcpu_table(const struct top_vcpu *rows, size_t n)
 		table_add(table, format_rate(text, rows[i].async_per_sec));
 		table_add(table, format_rate(text, rows[i].sync_per_sec));
 		table_add(table, format_share(text, rows[i].stalled));
+		table_add(table, format_share(text, rows[i].saved));
 		cell_counter(table, &vcpu->counters, COUNTER_READY);
 		cell_counter(table, &vcpu->counters, COUNTER_SYNC_STALLS);
 	}

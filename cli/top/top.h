@@ -28,6 +28,7 @@ enum top_column {
 	TOP_P95,
 	TOP_STALLED,
 	TOP_PEAK,
+	TOP_SAVED,
 	TOP_PRESSURE,
 	TOP_GUEST,
 	_TOP_MAX,
@@ -42,6 +43,7 @@ enum top_vcpu_column {
 	TOP_VCPU_ASYNC,
 	TOP_VCPU_SYNC,
 	TOP_VCPU_STALLED,
+	TOP_VCPU_SAVED,
 	TOP_VCPU_READY,
 	TOP_VCPU_SYNC_TOTAL,
 	_TOP_VCPU_MAX,
@@ -53,12 +55,14 @@ enum top_vcpu_column {
  * Rates are for the time between the last two reads; 0 after the first read.
  *
  * @stalled: share of time in which synchronous swap-ins stopped the vCPU
+ * @saved: share of time in which the vCPU ran although pages were outstanding
  */
 struct top_vcpu {
 	const struct vcpu *vcpu;
 	double async_per_sec;
 	double sync_per_sec;
 	double stalled;
+	double saved;
 };
 
 /**

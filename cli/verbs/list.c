@@ -26,6 +26,7 @@ enum list_column {
 	LIST_VCPUS,
 	LIST_SWAPPED,
 	LIST_PRESSURE,
+	LIST_SAVED,
 	LIST_PID,
 	LIST_UUID,
 	_LIST_MAX,
@@ -39,6 +40,7 @@ const struct table_column list_columns[_LIST_MAX] = {
 	[LIST_VCPUS] = { "VCPUS", .right = true },
 	[LIST_SWAPPED] = { "SWAPPED", .right = true },
 	[LIST_PRESSURE] = { "PRESSURE", .right = true, .droppable = true },
+	[LIST_SAVED] = { "SAVED", .right = true, .droppable = true },
 	[LIST_PID] = { "PID", .right = true, .droppable = true },
 	[LIST_UUID] = { "UUID", .droppable = true },
 };
@@ -78,6 +80,7 @@ static void add_row(struct table *table, const struct vm *vm)
 		table_add(table, "-");
 	table_add(table, vm_swapped_known(vm) ? format_bytes(bytes, vm->swapped_bytes) : "-");
 	cell_pressure(table, vm);
+	cell_saved(table, vm);
 	if (vm->pid > 0)
 		table_addf(table, "%u", vm->pid);
 	else
@@ -166,6 +169,7 @@ static int compare_vms(const void *a, const void *b, void *userdata)
 		[LIST_VCPUS] = { by_vcpus, true },
 		[LIST_SWAPPED] = { top_orders[TOP_SWAPPED].compare, true },
 		[LIST_PRESSURE] = { top_orders[TOP_PRESSURE].compare, true },
+		[LIST_SAVED] = { top_orders[TOP_SAVED].compare, true },
 		[LIST_PID] = { by_pid, false },
 		[LIST_UUID] = { by_uuid, false },
 	};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 #include <time.h>
 
@@ -105,6 +106,11 @@ static void print_figures(const struct apfctl *ctl, const struct vm *vm)
 		     counter_known(c, COUNTER_SYNC_STALL_NSEC)
 			     ? format_nsec(b, c->value[COUNTER_SYNC_STALL_NSEC])
 			     : "-");
+	if (isnan(vm->saved_ratio))
+		field_print(&ctl->term, "Saved", STYLE_NONE, "-");
+	else
+		field_printf(&ctl->term, "Saved", "%s of a vCPU, %s since start",
+			     format_vcpu_share(a, vm->saved_ratio), format_usec(b, vm->saved_usec));
 	print_not_counted(ctl, vm);
 }
 

@@ -211,6 +211,17 @@ static int property_get_sync_histogram(sd_bus *bus, const char *path, const char
 	return append_histogram(reply, &vm->view.totals, STATS_HIST_SYNC);
 }
 
+/* @userdata is the VM. */
+static int property_get_saved(sd_bus *bus, const char *path, const char *interface,
+			      const char *property, sd_bus_message *reply, void *userdata,
+			      sd_bus_error *error)
+{
+	const struct vm *vm = userdata;
+
+	return sd_bus_message_append(reply, "t",
+				     vm->view.totals.counters[APF_STAT_SAVED_NSEC] / NSEC_PER_USEC);
+}
+
 static int property_get_swapped_source(sd_bus *bus, const char *path, const char *interface,
 				       const char *property, sd_bus_message *reply, void *userdata,
 				       sd_bus_error *error)
@@ -237,6 +248,8 @@ static int property_get_not_counted(sd_bus *bus, const char *path, const char *i
 		{ "StallRatio", STATS_BIT(APF_STAT_SYNC_STALL_NSEC) },
 		{ "PeakStallRatio", STATS_BIT(APF_STAT_SYNC_STALL_NSEC) },
 		{ "PeakLatencyUSec", STATS_BIT(STATS_HIST_ASYNC) | STATS_BIT(STATS_HIST_SYNC) },
+		{ "SavedRatio", STATS_BIT(APF_STAT_SAVED_NSEC) },
+		{ "SavedUSec", STATS_BIT(APF_STAT_SAVED_NSEC) },
 	};
 	int r;
 
@@ -552,6 +565,8 @@ static const sd_bus_vtable vm_vtable[] = {
 	FIGURE("P50USec",	   "t",	    figures_get_percentile, VIEW(figures.p50_usec)),
 	FIGURE("P95USec",	   "t",	    figures_get_percentile, VIEW(figures.p95_usec)),
 	FIGURE("StallRatio",	   "d",	    figures_get_rate, VIEW(figures.stall_ratio)),
+	FIGURE("SavedRatio",	   "d",	    figures_get_rate, VIEW(figures.saved_ratio)),
+	FIGURE("SavedUSec",	   "t",	    property_get_saved, 0),
 	FIGURE("AsyncHistogram",   "at",    property_get_async_histogram, 0),
 	FIGURE("SyncHistogram",	   "at",    property_get_sync_histogram, 0),
 	FIGURE("PeakStallRatio",   "d",	    figures_get_peak_stall_ratio, 0),

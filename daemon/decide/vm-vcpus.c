@@ -104,7 +104,7 @@ bool vm_update_sums(struct vm *vm, const struct genl_vm *listed)
 	if (changed || !vm->have_sample || listed->n_vcpus != vm->n_vcpus)
 		return true;
 	/* Rates that are not zero must become zero. */
-	if (f->async_rate > 0 || f->sync_rate > 0 || !governor_is_settled(vm))
+	if (f->async_rate > 0 || f->sync_rate > 0 || f->saved_ratio > 0 || !governor_is_settled(vm))
 		return true;
 	/* While tasks of the guest wait, the guest's report changes even if no counter does. */
 	return vm->view.outstanding > 0 || vm->view.guest[APF_GUEST_A_SLEEPERS] > 0 ||

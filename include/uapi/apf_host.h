@@ -156,19 +156,21 @@ enum apf_nowait {
  * @APF_HOOK_VM_END: detects the end of a VM; required
  * @APF_HOOK_NOT_PRESENT: "page not present". Without it: no STAT_NOT_PRESENT,
  *	STAT_DELIVERED, STAT_HALTED, STAT_READY_UNKNOWN, STAT_DROPPED,
- *	STAT_ASYNC_NSEC, HIST_ASYNC, OUTSTANDING
+ *	STAT_ASYNC_NSEC, STAT_SAVED_NSEC, HIST_ASYNC, OUTSTANDING
  * @APF_HOOK_READY: "page ready". Without it: no STAT_READY, STAT_READY_ALL,
  *	STAT_READY_UNKNOWN, STAT_DELIVERED, STAT_HALTED, STAT_DROPPED,
- *	STAT_ASYNC_NSEC, HIST_ASYNC, OUTSTANDING
+ *	STAT_ASYNC_NSEC, STAT_SAVED_NSEC, HIST_ASYNC, OUTSTANDING
  * @APF_HOOK_FORGET: KVM drops all outstanding pages of a vCPU. Without it: no
- *	STAT_DROPPED, STAT_DELIVERED, STAT_HALTED, OUTSTANDING
+ *	STAT_DROPPED, STAT_DELIVERED, STAT_HALTED, STAT_SAVED_NSEC, OUTSTANDING
  * @APF_HOOK_STALL: measures synchronous faults. Without it: no
- *	STAT_SYNC_STALLS, STAT_SYNC_STALL_NSEC, HIST_SYNC
+ *	STAT_SYNC_STALLS, STAT_SYNC_STALL_NSEC, STAT_SAVED_NSEC, HIST_SYNC
  * @APF_HOOK_REPEATED: an outstanding page is accessed again. Without it: no
  *	STAT_REPEATED
  * @APF_HOOK_USER_MODE: finds out whether the guest is in user mode. Without it a
  *	gate in state pv stays closed for guests that enable delivery in user
  *	mode only (%APF_GUEST_APF_USER), that is for every Linux guest
+ * @APF_HOOK_QUEUED: a page was read and will be delivered. Without it: no
+ *	STAT_SAVED_NSEC
  */
 enum apf_hook {
 	APF_HOOK_GATE,
@@ -179,6 +181,7 @@ enum apf_hook {
 	APF_HOOK_STALL,
 	APF_HOOK_REPEATED,
 	APF_HOOK_USER_MODE,
+	APF_HOOK_QUEUED,
 	__APF_HOOK_MAX,
 	APF_HOOK_MAX = __APF_HOOK_MAX - 1
 };
@@ -411,6 +414,14 @@ enum apf_guest_attr {
  *	ignored
  * @APF_STAT_PROBE_MISSES: events of this vCPU that could not be classified
  *	(DELIVERED or HALTED) or timed
+ * @APF_STAT_SAVED_NSEC: time in which the vCPU ran although a page was outstanding,
+ *	nanoseconds: with the gate off, the vCPU would have been stopped. Does not
+ *	include the time in which the vCPU was halted, was stopped by a synchronous
+ *	fault, or waited for a CPU of the host; nor the time after the page was
+ *	read. Time that user space needs to handle an exit is included until the
+ *	page is read. Waiting for a CPU after a halt is subtracted twice, so the
+ *	value may be too low by that, but it is never too high by it. Updated when a
+ *	page becomes outstanding, is ready or dropped
  */
 enum apf_stat {
 	APF_STAT_UNSPEC,
@@ -433,6 +444,7 @@ enum apf_stat {
 	APF_STAT_PROBE_MISSES,
 	APF_STAT_REFUSED_PAUSED,
 	APF_STAT_BAD_REPORTS,
+	APF_STAT_SAVED_NSEC,
 	__APF_STAT_MAX,
 	APF_STAT_MAX = __APF_STAT_MAX - 1
 };

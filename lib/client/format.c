@@ -109,7 +109,7 @@ char *format_rate(char buffer[static FORMAT_MAX], double per_sec)
 	return buffer;
 }
 
-char *format_share(char buffer[static FORMAT_MAX], double share)
+char *format_vcpu_share(char buffer[static FORMAT_MAX], double share)
 {
 	double percent = share * 100;
 
@@ -119,10 +119,14 @@ char *format_share(char buffer[static FORMAT_MAX], double share)
 		return strcpy(buffer, "0 %");
 	if (percent < 0.1)
 		return strcpy(buffer, "<0.1 %");
-	if (percent > 100)
-		percent = 100;
-	snprintf(buffer, FORMAT_MAX, percent < 9.95 ? "%.1f %%" : "%.0f %%", percent);
+	snprintf(buffer, FORMAT_MAX, percent < 9.95 ? "%.1f %%" : "%.0f %%",
+		 percent < 1e9 ? percent : 1e9);
 	return buffer;
+}
+
+char *format_share(char buffer[static FORMAT_MAX], double share)
+{
+	return format_vcpu_share(buffer, share > 1 ? 1 : share);
 }
 
 /*

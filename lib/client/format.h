@@ -31,6 +31,9 @@ char *format_rate(char buffer[static FORMAT_MAX], double per_sec);
 /* A share of 0.0 to 1.0: "0 %", "<0.1 %", "2.4 %", "97 %"; "-" for NAN. */
 char *format_share(char buffer[static FORMAT_MAX], double share);
 
+/* CPU time per second of all vCPUs, as a share of one vCPU: as format_share(), or "230 %". */
+char *format_vcpu_share(char buffer[static FORMAT_MAX], double share);
+
 /**
  * text_printable() - makes a text from outside safe to show
  *

@@ -273,6 +273,7 @@ static int add_vm(struct json_object *object, const struct vm *vm)
 	r |= json_add_known(object, vm->watched && vm->latency_known, "latency_p95_usec",
 			    vm->p95_usec);
 	r |= json_add_known_double(object, vm->watched, "stall_ratio", vm->stall_ratio);
+	r |= json_add_known_double(object, vm->watched, "saved_ratio", vm->saved_ratio);
 	r |= json_add_string(object, "guest_module", vm->guest_module);
 	r |= json_add_guest_report(object, "guest_report", &vm->guest);
 	r |= json_add_vcpus(object, "paused_vcpus", &vm->paused_vcpus);

@@ -30,6 +30,7 @@ const struct counter_name counter_names[_COUNTER_MAX] = {
 	[COUNTER_PROBE_MISSES] = { APF_STAT_PROBE_MISSES, "probe_misses" },
 	[COUNTER_REFUSED_PAUSED] = { APF_STAT_REFUSED_PAUSED, "refused_paused" },
 	[COUNTER_BAD_REPORTS] = { APF_STAT_BAD_REPORTS, "bad_reports" },
+	[COUNTER_SAVED_NSEC] = { APF_STAT_SAVED_NSEC, "saved_nsec", true },
 };
 
 static int read_counter(sd_bus_message *m, void *userdata)
@@ -224,6 +225,8 @@ static const struct prop vm_props[] = {
 	VM("P50USec", "t", prop_read_basic, p50_usec),
 	VM("P95USec", "t", prop_read_basic, p95_usec),
 	VM("StallRatio", "d", prop_read_basic, stall_ratio),
+	VM("SavedUSec", "t", prop_read_basic, saved_usec, .optional = true),
+	VM("SavedRatio", "d", prop_read_basic, saved_ratio, .optional = true),
 	VM("AsyncHistogram", "at", prop_read_histogram, async),
 	VM("SyncHistogram", "at", prop_read_histogram, sync),
 	VM("Mode", "s", prop_read_string, mode, .optional = true),
@@ -357,6 +360,7 @@ static void clear_uncounted(struct vm *vm)
 		{ "SyncRate", &vm->sync_per_sec },
 		{ "StallRatio", &vm->stall_ratio },
 		{ "PeakStallRatio", &vm->peak_stall_ratio },
+		{ "SavedRatio", &vm->saved_ratio },
 	};
 
 	vm->latency_known = true;
@@ -381,6 +385,8 @@ int vm_read(sd_bus_message *m, struct vm *vm, const char **ret_bad)
 	/* An older apfd does not send these. */
 	vm->peak_stall_ratio = NAN;
 	vm->peak_latency_usec = UINT64_MAX;
+	/* An apfd that is older than the figure does not send it. */
+	vm->saved_ratio = NAN;
 	r = read_object(m, vm_props, ELEMENTSOF(vm_props), vm, ret_bad);
 	if (r >= 0)
 		clear_uncounted(vm);

@@ -40,6 +40,7 @@ enum counter {
 	COUNTER_PROBE_MISSES,
 	COUNTER_REFUSED_PAUSED,
 	COUNTER_BAD_REPORTS,
+	COUNTER_SAVED_NSEC,
 	_COUNTER_MAX,
 };
 
@@ -182,7 +183,8 @@ struct vcpu_modes {
  * @guest_module: "present", "absent" or "unknown"
  * @guest: sum of the guest module's reports of all vCPUs
  * @paused_vcpus: vCPUs whose gate is closed although their state says otherwise
- * @async_per_sec, @sync_per_sec, @stall_ratio: NAN if not counted
+ * @async_per_sec, @sync_per_sec, @stall_ratio, @saved_ratio: NAN if not counted
+ * @saved_usec: 0 if @saved_ratio is NAN
  * @latency_known: @p50_usec and @p95_usec are counted
  * @async, @sync: without buckets if not counted
  * @swapped_source: where @swapped_bytes is from; NULL if apfd did not send it
@@ -212,6 +214,8 @@ struct vm {
 	uint64_t p50_usec;
 	uint64_t p95_usec;
 	double stall_ratio;
+	double saved_ratio;
+	uint64_t saved_usec;
 	struct histogram async;
 	struct histogram sync;
 	char *path;

@@ -12,8 +12,8 @@
 #define BOTH_ENDS \
 	(STATS_BIT(APF_STAT_DELIVERED) | STATS_BIT(APF_STAT_HALTED) | \
 	 STATS_BIT(APF_STAT_READY_UNKNOWN) | STATS_BIT(APF_STAT_DROPPED) | \
-	 STATS_BIT(APF_STAT_ASYNC_NSEC) | STATS_BIT(STATS_HIST_ASYNC) | \
-	 STATS_BIT(STATS_OUTSTANDING))
+	 STATS_BIT(APF_STAT_ASYNC_NSEC) | STATS_BIT(APF_STAT_SAVED_NSEC) | \
+	 STATS_BIT(STATS_HIST_ASYNC) | STATS_BIT(STATS_OUTSTANDING))
 
 const struct hook_row hook_table[APF_HOOK_MAX + 1] = {
 	[APF_HOOK_GATE] = { "gate", true, 0, "no gate can be closed" },
@@ -26,16 +26,19 @@ const struct hook_row hook_table[APF_HOOK_MAX + 1] = {
 	[APF_HOOK_FORGET] = {
 		"forget", false,
 		STATS_BIT(APF_STAT_DROPPED) | STATS_BIT(APF_STAT_DELIVERED) |
-			STATS_BIT(APF_STAT_HALTED) | STATS_BIT(STATS_OUTSTANDING), NULL },
+			STATS_BIT(APF_STAT_HALTED) | STATS_BIT(APF_STAT_SAVED_NSEC) |
+			STATS_BIT(STATS_OUTSTANDING), NULL },
 	[APF_HOOK_STALL] = {
 		"stall", false,
 		STATS_BIT(APF_STAT_SYNC_STALLS) | STATS_BIT(APF_STAT_SYNC_STALL_NSEC) |
-			STATS_BIT(STATS_HIST_SYNC),
+			STATS_BIT(APF_STAT_SAVED_NSEC) | STATS_BIT(STATS_HIST_SYNC),
 		"mode auto does not see stalls while a gate is closed, and leaves it closed" },
 	[APF_HOOK_REPEATED] = {
 		"repeated", false, STATS_BIT(APF_STAT_REPEATED), NULL },
 	[APF_HOOK_USER_MODE] = {
 		"user-mode", false, 0, "a gate in state pv stays closed for every Linux guest" },
+	[APF_HOOK_QUEUED] = {
+		"queued", false, STATS_BIT(APF_STAT_SAVED_NSEC), NULL },
 };
 /* clang-format on */
 

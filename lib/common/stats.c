@@ -26,6 +26,7 @@ const char *const stats_count_names[_STATS_COUNT_MAX] = {
 	[APF_STAT_PROBE_MISSES]	   = "ProbeMisses",
 	[APF_STAT_REFUSED_PAUSED]  = "RefusedPaused",
 	[APF_STAT_BAD_REPORTS]	   = "BadReports",
+	[APF_STAT_SAVED_NSEC]	   = "SavedNSec",
 	[STATS_HIST_ASYNC]	   = "AsyncHistogram",
 	[STATS_HIST_SYNC]	   = "SyncHistogram",
 	[STATS_OUTSTANDING]	   = "Outstanding",
@@ -109,12 +110,13 @@ int stats_update(struct stats_figures *figures, const struct stats_totals *prev,
 	const bool latency =
 		!(uncounted & (STATS_BIT(STATS_HIST_ASYNC) | STATS_BIT(STATS_HIST_SYNC)));
 	uint64_t delta[APF_HIST_BUCKETS];
-	double seconds, stalled_sec;
+	double seconds, stalled_sec, saved_sec;
 	bool any = false;
 
 	figures->async_rate = uncounted & STATS_BIT(APF_STAT_READY) ? NAN : 0;
 	figures->sync_rate = uncounted & STATS_BIT(APF_STAT_SYNC_STALLS) ? NAN : 0;
 	figures->stall_ratio = uncounted & STATS_BIT(APF_STAT_SYNC_STALL_NSEC) ? NAN : 0;
+	figures->saved_ratio = uncounted & STATS_BIT(APF_STAT_SAVED_NSEC) ? NAN : 0;
 	if (!latency)
 		figures->p50_usec = figures->p95_usec = STATS_USEC_UNKNOWN;
 	else if (figures->p95_usec == STATS_USEC_UNKNOWN)
@@ -129,6 +131,11 @@ int stats_update(struct stats_figures *figures, const struct stats_totals *prev,
 	/* A stall is counted when it ends, so one that began earlier can exceed the interval. */
 	if (n_vcpus > 0 && !isnan(stalled_sec))
 		figures->stall_ratio = MIN_OF(stalled_sec / (seconds * n_vcpus), 1.0);
+
+	saved_sec = stats_growth(prev, cur, APF_STAT_SAVED_NSEC) / 1e9;
+	/* The same is true of the time since the last event of an outstanding page. */
+	if (!isnan(saved_sec))
+		figures->saved_ratio = MIN_OF(saved_sec / seconds, (double)n_vcpus);
 
 	for (size_t i = 0; i < APF_HIST_BUCKETS; i++) {
 		delta[i] = cur->hist_async[i] - prev->hist_async[i] + cur->hist_sync[i] -

@@ -63,6 +63,8 @@ double stats_growth(const struct stats_totals *prev, const struct stats_totals *
  * @p95_usec: 95th percentile of the same
  * @stall_ratio: share of vCPU time spent in synchronous stalls, 0.0 to 1.0; NAN if not
  *	counted
+ * @saved_ratio: time in which vCPUs ran although pages were outstanding, vCPU seconds per
+ *	second, 0.0 to the number of vCPUs; NAN if not counted
  */
 struct stats_figures {
 	double async_rate;
@@ -70,6 +72,7 @@ struct stats_figures {
 	uint64_t p50_usec;
 	uint64_t p95_usec;
 	double stall_ratio;
+	double saved_ratio;
 };
 
 /*

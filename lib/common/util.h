@@ -18,6 +18,7 @@
 #define MAX_OF(a, b) ((a) > (b) ? (a) : (b))
 
 #define USEC_PER_SEC  UINT64_C(1000000)
+#define NSEC_PER_USEC UINT64_C(1000)
 #define USEC_PER_MSEC UINT64_C(1000)
 
 APF_DEFINE_CLEANUP(DIR *, closedir);

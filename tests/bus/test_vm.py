@@ -19,7 +19,7 @@ DATA = pathlib.Path(__file__).resolve().parents[2] / "daemon/data"
 
 COUNTERS = ["Asked", "Refused", "RefusedNested", "NotPresent", "Delivered", "Halted", "Ready",
             "ReadyUnknown", "ReadyAll", "Dropped", "Repeated", "SyncStalls", "SyncStallNSec",
-            "AsyncNSec", "NoWait", "ProbeMisses", "RefusedPaused", "BadReports"]
+            "AsyncNSec", "NoWait", "ProbeMisses", "RefusedPaused", "BadReports", "SavedNSec"]
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to call as the superuser")
 
@@ -39,7 +39,7 @@ def test_all_properties_of_an_unwatched_vm(apfd):
         "SwappedSource": "unknown",
         "Counters": {n: 0 for n in COUNTERS}, "Outstanding": 0, "GuestModule": "unknown",
         "GuestReport": {}, "PausedVCPUs": [], "AsyncRate": 0.0, "SyncRate": 0.0,
-        "P50USec": 0, "P95USec": 0, "StallRatio": 0.0, "AsyncHistogram": [0] * 32,
+        "P50USec": 0, "P95USec": 0, "StallRatio": 0.0, "SavedRatio": 0.0, "SavedUSec": 0, "AsyncHistogram": [0] * 32,
         "SyncHistogram": [0] * 32, "Pressure": {}, "CGroup": "",
         "PeakStallRatio": 0.0, "PeakLatencyUSec": 0, "Memory": {}, "NodeMemory": {},
         "NotCounted": [],
@@ -48,7 +48,7 @@ def test_all_properties_of_an_unwatched_vm(apfd):
 
 FIGURES = {"SwappedBytes", "Counters", "Outstanding", "GuestReport", "Pressure", "AsyncRate", "SyncRate",
            "P50USec", "P95USec", "StallRatio", "AsyncHistogram", "SyncHistogram", "PeakStallRatio",
-           "PeakLatencyUSec", "Memory", "NodeMemory"}
+           "PeakLatencyUSec", "Memory", "NodeMemory", "SavedRatio", "SavedUSec"}
 
 
 def test_what_is_announced(apfd):

@@ -41,7 +41,7 @@ HOST_LINE = ('host swapping: 1.0 GiB free, 4.0 GiB reclaimable, 312.0 MiB of 8.0
 # What an apfd without the policy tells nothing of.
 NEW_OF_HOST = ('ConfigFiles', 'ConfigError', 'DryRun', 'Swap', 'Hooks', 'MemoryState', 'Memory', 'Nodes')
 NEW_OF_VM = ('Mode', 'ModeSource', 'VCPUModes', 'Pressure', 'CGroup', 'Manager', 'ID', 'VMM', 'Executable',
-             'NotCounted', 'PeakStallRatio', 'PeakLatencyUSec', 'NodeMemory')
+             'NotCounted', 'PeakStallRatio', 'PeakLatencyUSec', 'NodeMemory', 'SavedRatio', 'SavedUSec')
 
 
 def older(values):
@@ -55,7 +55,7 @@ COUNTER_KEYS = {
     'Dropped': 'dropped', 'Repeated': 'repeated', 'SyncStalls': 'sync_stalls',
     'SyncStallNSec': 'sync_stall_nsec', 'AsyncNSec': 'async_nsec', 'NoWait': 'nowait',
     'ProbeMisses': 'probe_misses', 'RefusedPaused': 'refused_paused',
-    'BadReports': 'bad_reports',
+    'BadReports': 'bad_reports', 'SavedNSec': 'saved_nsec',
 }
 
 GUEST_KEYS = {
@@ -114,7 +114,7 @@ WEB1 = {
     'Counters': counters(Asked=1200, Refused=30, RefusedNested=4, NotPresent=1100, Delivered=1050,
                          Halted=50, Ready=1090, ReadyUnknown=2, ReadyAll=1, Dropped=9,
                          Repeated=17, SyncStalls=210, SyncStallNSec=BIG,
-                         AsyncNSec=5450000000, NoWait=6, ProbeMisses=5, RefusedPaused=7),
+                         AsyncNSec=5450000000, NoWait=6, ProbeMisses=5, RefusedPaused=7, SavedNSec=11520123456789),
     'Outstanding': 3,
     'GuestModule': 'present',
     'GuestReport': guest_sum(PoolSize=2, PoolTaken=11, Sleepers=4, EarlyWakes=12,
@@ -125,6 +125,8 @@ WEB1 = {
     'P50USec': 5100,
     'P95USec': 8200,
     'StallRatio': 0.024,
+    'SavedRatio': 0.41,
+    'SavedUSec': 11520123456,
     'AsyncHistogram': histogram({12: 90, 13: 1000}),
     'SyncHistogram': histogram({3: 10, 13: 200}),
     'Mode': 'auto',
@@ -154,7 +156,8 @@ WEB1_VCPUS = [
     {
         'Index': 0, 'VCPUID': 0, 'State': 'on', 'GuestAPF': 'user', 'Outstanding': 3,
         'Counters': counters(Asked=1100, NotPresent=1100, Delivered=1050, Halted=50, Ready=1090,
-                             SyncStalls=10, SyncStallNSec=20000000, AsyncNSec=5450000000),
+                             SyncStalls=10, SyncStallNSec=20000000, AsyncNSec=5450000000,
+                             SavedNSec=11520123456789),
         'AsyncHistogram': histogram({12: 90, 13: 1000}),
         'SyncHistogram': histogram({3: 10}),
         'Paused': False,
@@ -193,6 +196,8 @@ WEB2 = {
     'P50USec': 0,
     'P95USec': 0,
     'StallRatio': 0.0,
+    'SavedRatio': 0.0,
+    'SavedUSec': 0,
     'AsyncHistogram': [],
     'SyncHistogram': [],
     'Mode': 'off',
@@ -238,6 +243,7 @@ JSON_WEB1 = {
     'latency_p50_usec': 5100,
     'latency_p95_usec': 8200,
     'stall_ratio': 0.024,
+    'saved_ratio': 0.41,
     'guest_module': 'present',
     'guest_report': {
         'pool_size': 2, 'pool_in_use': 0, 'pool_taken': 11, 'pool_exhausted': 0, 'sleepers': 4,
@@ -288,6 +294,7 @@ JSON_WEB2 = {
     'latency_p50_usec': None,
     'latency_p95_usec': None,
     'stall_ratio': None,
+    'saved_ratio': None,
     'guest_module': 'unknown',
     'guest_report': None,
     'paused_vcpus': [],

@@ -90,7 +90,7 @@ def test_bash_values_of_options(bash_complete):
     assert bash_complete('list', '--state', '=', 'on,of') == ['on,off']
     assert bash_complete('list', '--state', '=') == ['on', 'pv', 'off', 'mixed', 'unknown']
     assert bash_complete('list', '--sort', 'u') == ['uuid']
-    assert bash_complete('top', '--sort', 's') == ['state', 'swapped', 'sync', 'stalled']
+    assert bash_complete('top', '--sort', 's') == ['state', 'swapped', 'sync', 'stalled', 'saved']
     assert bash_complete('monitor', '--event', 'vm-added,gate-changed,pool-r') == [
         'vm-added,gate-changed,pool-returned']
     assert bash_complete('top', '--interval', '') == []

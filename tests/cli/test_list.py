@@ -10,9 +10,9 @@ def test_table(run, apfd):
     result = run('list')
     assert (result.returncode, result.stderr) == (0, '')
     assert result.stdout.splitlines() == [
-        'NAME  ID  STATE    MODE   VCPUS    SWAPPED  PRESSURE   PID  UUID',
-        f'web1   3  mixed    auto*      2  312.0 MiB      12 %  4242  {facts.WEB1["UUID"]}',
-        f'web2   -  unknown  off        -          -         -     -  {facts.WEB2["UUID"]}',
+        'NAME  ID  STATE    MODE   VCPUS    SWAPPED  PRESSURE  SAVED   PID  UUID',
+        f'web1   3  mixed    auto*      2  312.0 MiB      12 %   41 %  4242  {facts.WEB1["UUID"]}',
+        f'web2   -  unknown  off        -          -         -      -     -  {facts.WEB2["UUID"]}',
     ]
 
 
@@ -46,7 +46,7 @@ def test_swapped_bytes_of_an_older_apfd(run, empty_apfd):
 def test_empty(run, empty_apfd):
     result = run('list')
     assert result.returncode == 0
-    assert result.stdout.split() == ['NAME', 'ID', 'STATE', 'MODE', 'VCPUS', 'SWAPPED', 'PRESSURE',
+    assert result.stdout.split() == ['NAME', 'ID', 'STATE', 'MODE', 'VCPUS', 'SWAPPED', 'PRESSURE', 'SAVED',
                                      'PID', 'UUID']
     assert result.stderr == 'apfctl: note: no VM is running\n'
 
@@ -104,7 +104,7 @@ def test_older_apfd(run, older_apfd):
     assert result.stdout.splitlines()[1].split()[:4] == ['web1', '3', 'mixed', '-']
     vm, = json.loads(run('list', '--json').stdout)
     assert vm == {**facts.JSON_WEB1, **dict.fromkeys(('mode', 'mode_source', 'cgroup', 'manager',
-                                                      'id', 'vmm', 'executable')),
+                                                      'id', 'vmm', 'executable', 'saved_ratio')),
                   'vcpu_modes': [], 'pressure': dict.fromkeys(facts.JSON_WEB1['pressure']),
                   'memory': dict.fromkeys(facts.JSON_WEB1['memory']), 'memory_nodes': [],
                   'peak_stall_ratio': None, 'peak_latency_usec': None}
@@ -343,13 +343,13 @@ def four(empty_apfd):
     """No two columns order them alike."""
     rows = [
         dict(Name='b', LibvirtID=4, State='on', Mode='pv', VCPUStates=['on'], PID=30,
-             SwappedBytes=3 << 20, Pressure={'SomeAvg10': 3.0}),
+             SwappedBytes=3 << 20, Pressure={'SomeAvg10': 3.0}, SavedRatio=0.5),
         dict(Name='a', LibvirtID=3, State='off', Mode='off', VCPUStates=['off'] * 4, PID=40,
-             SwappedBytes=1 << 20, Pressure={'SomeAvg10': 1.0}),
+             SwappedBytes=1 << 20, Pressure={'SomeAvg10': 1.0}, SavedRatio=0.4),
         dict(Name='d', LibvirtID=2, State='mixed', Mode='on', VCPUStates=['on', 'off'], PID=10,
-             SwappedBytes=4 << 20, Pressure={'SomeAvg10': 2.0}),
+             SwappedBytes=4 << 20, Pressure={'SomeAvg10': 2.0}, SavedRatio=1.3),
         dict(Name='c', LibvirtID=1, State='on', Mode='auto', VCPUStates=['on'] * 3, PID=20,
-             SwappedBytes=2 << 20, Pressure={'SomeAvg10': 4.0}),
+             SwappedBytes=2 << 20, Pressure={'SomeAvg10': 4.0}, SavedRatio=0.2),
     ]
     for number, row in enumerate(rows):
         empty_apfd.add_vm(facts.vm(UUID=UUID.format(number), **row))
@@ -364,7 +364,7 @@ def names(run, *args):
 
 @pytest.mark.parametrize('word, order', [
     ('name', 'abcd'), ('id', 'cdab'), ('state', 'dabc'), ('mode', 'cadb'), ('vcpus', 'acdb'),
-    ('swapped', 'dbca'), ('pressure', 'cbda'), ('pid', 'dcba'), ('uuid', 'badc'),
+    ('swapped', 'dbca'), ('pressure', 'cbda'), ('saved', 'dbac'), ('pid', 'dcba'), ('uuid', 'badc'),
 ])
 def test_sort(run, four, word, order):
     assert names(run, f'--sort={word}') == order
@@ -400,7 +400,7 @@ def test_no_legend(run, four, empty_apfd):
     result = run('list', '--no-legend', 'a')
     assert (result.returncode, result.stderr) == (0, '')
     assert result.stdout.split() == ['a', '3', 'off', 'off', '4', '1.0', 'MiB', '1.0', '%', '40',
-                                     UUID.format(1)]
+                                     '%', '40', UUID.format(1)]
 
 
 def test_no_legend_and_no_vm(run, empty_apfd):

@@ -49,6 +49,7 @@ def test_fields(run, apfd):
     assert got['In total'] == '1300 swap-ins, 84 % of them asynchronous'
     assert got['Latency'] == 'p50 5.1 ms, p95 8.2 ms'
     assert got['Stall ratio'] == '2.4 %, 104 d 5 h in total'
+    assert got['Saved'] == '41 % of a vCPU, 3 h 12 min since start'
     assert got['Guest module'] == 'present'
     assert got['Guest pool'] == '0 of 2 nodes in use; taken: 11, exhausted: 0'
     assert got['Guest tasks'] == '4 asleep, the oldest for 1.2 s'

@@ -103,8 +103,8 @@ def test_empty_no_color_counts_as_unset(on_terminal, apfd):
 @pytest.mark.parametrize('columns, headers', [
     (36, ['NAME', 'ID', 'STATE', 'VCPUS', 'SWAPPED']),
     (60, ['NAME', 'ID', 'STATE', 'MODE', 'VCPUS', 'SWAPPED']),
-    (80, ['NAME', 'ID', 'STATE', 'MODE', 'VCPUS', 'SWAPPED', 'PRESSURE', 'PID']),
-    (120, ['NAME', 'ID', 'STATE', 'MODE', 'VCPUS', 'SWAPPED', 'PRESSURE', 'PID', 'UUID']),
+    (80, ['NAME', 'ID', 'STATE', 'MODE', 'VCPUS', 'SWAPPED', 'PRESSURE', 'SAVED', 'PID']),
+    (120, ['NAME', 'ID', 'STATE', 'MODE', 'VCPUS', 'SWAPPED', 'PRESSURE', 'SAVED', 'PID', 'UUID']),
 ])
 def test_narrow_terminal(on_terminal, empty_apfd, locale, ellipsis, columns, headers):
     """Columns that can be missed give way first, then long names, never the state."""

@@ -27,11 +27,11 @@ def test_piped_table(run, apfd):
         assert re.fullmatch(r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  2 VMs', lines[0])
         assert lines[1] == facts.HOST_LINE
         assert lines[2:] == [
-            'NAME  STATE    MODE     SWAPPED    OUT/S  ASYNC/S  SYNC/S     P50     P95  STALLED  PEAK  PRESSURE  '
+            'NAME  STATE    MODE     SWAPPED    OUT/S  ASYNC/S  SYNC/S     P50     P95  STALLED  PEAK  SAVED  PRESSURE  '
             'GUEST',
-            'web1  mixed    auto*  312.0 MiB  1.0 MiB      120     3.2  5.1 ms  8.2 ms    2.4 %  38 %      12 %  '
+            'web1  mixed    auto*  312.0 MiB  1.0 MiB      120     3.2  5.1 ms  8.2 ms    2.4 %  38 %   41 %      12 %  '
             'ok',
-            'web2  unknown  off            -        -        -       -       -       -        -     -         -  '
+            'web2  unknown  off            -        -        -       -       -       -        -     -      -         -  '
             '-',
         ]
     assert '\x1b' not in result.stdout
@@ -118,7 +118,7 @@ CSV_HEADER = ['time', 'name', 'uuid', 'state', 'mode', 'swapped_bytes', 'outstan
               'ready', 'async_nsec', 'sync_stalls', 'sync_stall_nsec', 'pool_in_use',
               'oldest_sleeper_msec', 'swapin_bytes_per_sec', 'swapout_bytes_per_sec',
               'peak_stall_ratio', 'peak_latency_usec', 'room_bytes', 'swap_room_bytes', 'refault_pages',
-              'zswapped_bytes', 'zram_bytes']
+              'zswapped_bytes', 'zram_bytes', 'saved_ratio', 'saved_nsec']
 
 
 def test_csv(run, apfd):
@@ -151,10 +151,10 @@ def test_csv_names_are_exact(run, empty_apfd):
 
 def test_sort(run, empty_apfd):
     empty_apfd.add_vm(busy('a', 1, AsyncRate=5.0, SwappedBytes=1 << 20, StallRatio=0.5))
-    empty_apfd.add_vm(busy('b', 2, AsyncRate=7.0, SwappedBytes=3 << 20))
-    empty_apfd.add_vm(busy('c', 3, AsyncRate=6.0, SwappedBytes=2 << 20))
+    empty_apfd.add_vm(busy('b', 2, AsyncRate=7.0, SwappedBytes=3 << 20, SavedRatio=0.2))
+    empty_apfd.add_vm(busy('c', 3, AsyncRate=6.0, SwappedBytes=2 << 20, SavedRatio=2.3))
     for word, order in (('async', 'bca'), ('-async', 'acb'), ('swapped', 'bca'), ('NAME', 'abc'),
-                        ('-name', 'cba'), ('stalled', 'abc')):
+                        ('-name', 'cba'), ('stalled', 'abc'), ('saved', 'cba'), ('-saved', 'abc')):
         top = json.loads(run('top', '--json', '--count=1', f'--sort={word}').stdout)
         assert ''.join(vm['name'] for vm in top['vms']) == order, word
 

@@ -84,8 +84,8 @@ def test_sorts(terminal, three):
     top.wait_for('^3 VMs by NAME, rising')
     top.keys('Left')
     top.wait_for('^3 VMs by GUEST, falling')
-    for key, column in zip('SMOAY59TKPG', ('STATE', 'MODE', 'OUT/S', 'ASYNC/S', 'SYNC/S', 'P50', 'P95',
-                                           'STALLED', 'PEAK', 'PRESSURE')):
+    for key, column in zip('SMOAY59TKVPG', ('STATE', 'MODE', 'OUT/S', 'ASYNC/S', 'SYNC/S', 'P50', 'P95',
+                                            'STALLED', 'PEAK', 'SAVED', 'PRESSURE')):
         top.keys(key)
         top.wait_for(f'^3 VMs by {column}, ')
 
@@ -142,8 +142,8 @@ def test_vcpus_of_a_vm(terminal, empty_apfd):
     top.wait_for('^>web1 ')
     top.keys('Enter')
     top.wait_for('^web1: 2 vCPUs by VCPU, rising')
-    top.wait_for(r'^>   0  on +user +3 +0 +0 +0 % +1090 +10$')
-    top.wait_for(r'^    1  off +always +0 +0 +0 +0 % +0 +200$')
+    top.wait_for(r'^>   0  on +user +3 +0 +0 +0 % +0 % +1090 +10$')
+    top.wait_for(r'^    1  off +always +0 +0 +0 +0 % +0 % +0 +200$')
     top.keys('C')
     top.wait_for('^web1: 2 vCPUs by SYNC, falling')
     top.wait(lambda text: text.split('\n')[2].split()[:2] in (['1', 'off'], ['>', '1']),
@@ -214,7 +214,7 @@ def test_follows_the_size_of_the_window(terminal, empty_apfd):
             top.wait_for(r'^q quit  \? help')
     assert top.lines[1] == facts.HOST_LINE
     assert top.lines[2].split() == ['NAME', 'STATE', 'MODE', 'SWAPPED', 'OUT/S', 'ASYNC/S', 'SYNC/S', 'P50',
-                                    'P95', 'STALLED', 'PEAK', 'PRESSURE', 'GUEST']
+                                    'P95', 'STALLED', 'PEAK', 'SAVED', 'PRESSURE', 'GUEST']
     assert 30 * 'x' in top.text
 
 

@@ -8,9 +8,10 @@ import facts
 
 # What apf_host leaves out without its hooks "ready" and "stall".
 GONE = ['Delivered', 'Halted', 'Ready', 'ReadyUnknown', 'ReadyAll', 'Dropped', 'AsyncNSec', 'SyncStalls',
-        'SyncStallNSec']
+        'SyncStallNSec', 'SavedNSec']
 PROPERTIES = {'AsyncHistogram': [], 'SyncHistogram': [], 'Outstanding': 0, 'AsyncRate': 0.0, 'SyncRate': 0.0,
-              'P50USec': 0, 'P95USec': 0, 'StallRatio': 0.0, 'PeakStallRatio': 0.0, 'PeakLatencyUSec': 0}
+              'P50USec': 0, 'P95USec': 0, 'StallRatio': 0.0, 'PeakStallRatio': 0.0, 'PeakLatencyUSec': 0,
+              'SavedRatio': 0.0, 'SavedUSec': 0}
 
 
 def hook(name, error, takes):
@@ -50,8 +51,8 @@ def test_top(run, empty_apfd):
     result = run('top', '--count=1')
     assert (result.returncode, result.stderr) == (0, '')
     assert result.stdout.strip().splitlines()[2:] == [
-        'NAME  STATE  MODE     SWAPPED    OUT/S  ASYNC/S  SYNC/S  P50  P95  STALLED  PEAK  PRESSURE  GUEST',
-        'web1  mixed  auto*  312.0 MiB  1.0 MiB        -       -    -    -        -     -      12 %  ok',
+        'NAME  STATE  MODE     SWAPPED    OUT/S  ASYNC/S  SYNC/S  P50  P95  STALLED  PEAK  SAVED  PRESSURE  GUEST',
+        'web1  mixed  auto*  312.0 MiB  1.0 MiB        -       -    -    -        -     -      -      12 %  ok',
     ]
 
 
@@ -72,6 +73,7 @@ def test_status(run, empty_apfd):
     assert fields['Waiting for'] == '-'
     assert fields['Swap-ins'] == '-/s asynchronous, -/s synchronous'
     assert fields['Stall ratio'] == '-, - in total'
+    assert fields['Saved'] == '-'
     assert fields['Not counted'] == ', '.join([*GONE, *PROPERTIES])
     assert not {'In total', 'Latency'} & set(fields)
     # Nothing is concluded from what nobody counted.

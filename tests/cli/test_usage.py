@@ -112,7 +112,7 @@ def test_version_of_an_apfd_that_hangs(run, empty_apfd):
                                "did you mean 'on'?"]),
     (['list', '--state=on,'], ["--state 'on,': '' is not a state"]),
     (['list', '--sort=nmae'], ["list: --sort 'nmae' is not a column (did you mean 'name'?); use "
-                               'name, id, state, mode, vcpus, swapped, pressure, pid or uuid']),
+                               'name, id, state, mode, vcpus, swapped, pressure, saved, pid or uuid']),
     (['list', '--sort='], ["list: --sort '' is not a column"]),
     (['list', '--sort=--name'], ["list: --sort '-name' is not a column"]),
     (['top', '--sort=uuid'], ["top: --sort 'uuid' is not a column"]),

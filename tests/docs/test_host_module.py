@@ -30,7 +30,7 @@ def camel(name):
 
 
 def test_counters():
-    assert len(counters()) == 18
+    assert len(counters()) == 19
     assert [item[1] for item in items(PAGE.section('NETLINK', 'Counters'))] == counters()
 
 

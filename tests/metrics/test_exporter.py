@@ -104,6 +104,7 @@ def test_vcpus(start, apfd):
     assert one(samples, 'apf_vcpu_swapins_total', uuid=UUID, vcpu='0', kind='async') == 1090
     assert one(samples, 'apf_vcpu_swapins_total', uuid=UUID, vcpu='1', kind='sync') == 200
     assert one(samples, 'apf_vcpu_stall_seconds_total', vcpu='1') == pytest.approx(1.23456789)
+    assert one(samples, 'apf_vcpu_saved_seconds_total', vcpu='0') == pytest.approx(11520.123456789)
     assert one(samples, 'apf_vcpu_swapin_latency_seconds_count', vcpu='1', kind='sync') == 200
     assert one(samples, 'apf_vcpu_guest_waits_total', vcpu='0') == 1500
     assert one(samples, 'apf_vcpu_gate_paused', vcpu='0') == 0

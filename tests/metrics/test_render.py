@@ -64,7 +64,7 @@ GUEST = {
 def test_every_counter_is_told(run, apfd):
     samples, text = metrics(run)
     # These have names of their own.
-    others = {'Ready', 'SyncStalls', 'SyncStallNSec', 'AsyncNSec'}
+    others = {'Ready', 'SyncStalls', 'SyncStallNSec', 'AsyncNSec', 'SavedNSec'}
     assert set(COUNTERS) | others == set(facts.COUNTER_KEYS)
     for bus_name, name in COUNTERS.items():
         assert one(samples, f'apf_{name}_total', uuid=UUID) == \
@@ -74,6 +74,7 @@ def test_every_counter_is_told(run, apfd):
     # Digits that a double does not have.
     labels = f'{{uuid="{UUID}"}}'
     assert f'\napf_stall_seconds_total{labels} 9007199.254740993\n' in text
+    assert f'\napf_vm_saved_seconds_total{labels} 11520.123456789\n' in text
     assert f'\napf_async_wait_seconds_total{labels} 5.450000000\n' in text
 
 

@@ -91,6 +91,10 @@ static void test_rate_and_share(void **state)
 	assert_string_equal(format_share(buffer, 0.0996), "10 %");
 	assert_string_equal(format_share(buffer, 1), "100 %");
 	assert_string_equal(format_share(buffer, 7), "100 %");
+	assert_string_equal(format_vcpu_share(buffer, 0.41), "41 %");
+	assert_string_equal(format_vcpu_share(buffer, 2.3), "230 %");
+	assert_string_equal(format_vcpu_share(buffer, __builtin_nan("")), "-");
+	assert_string_equal(format_vcpu_share(buffer, 1e300), "1000000000 %");
 }
 
 static void test_printable(void **state)

@@ -301,7 +301,7 @@ static void test_hybrid(void **state)
 	host.nowait = APF_NOWAIT_NOT_NEEDED;
 	look(CHECK_MODULE, DIAG_OK, "is loaded");
 	look(CHECK_NOWAIT, DIAG_OK, "");
-	look(CHECK_HOOKS, DIAG_OK, "all 8");
+	look(CHECK_HOOKS, DIAG_OK, "all 9");
 }
 
 /* Why there is no module for this kernel, each time with a way that can succeed. */
@@ -460,7 +460,7 @@ static void test_hooks(void **state)
 	const struct diag_finding *f;
 	unsigned int found = 0;
 
-	look(CHECK_HOOKS, DIAG_OK, "all 8 can be placed");
+	look(CHECK_HOOKS, DIAG_OK, "all 9 can be placed");
 
 	hooks.hook[APF_HOOK_STALL].placed = false;
 	hooks.hook[APF_HOOK_STALL].error = -ENOENT;
@@ -468,7 +468,8 @@ static void test_hooks(void **state)
 	f = look(
 		CHECK_HOOKS, DIAG_WARN,
 		"stall cannot be placed (kvm_mmu_faultin_pfn,kvm_faultin_pfn): this kernel has no");
-	assert_non_null(strstr(f->fact, "not counted: SyncStalls, SyncStallNSec, SyncHistogram; "));
+	assert_non_null(strstr(f->fact, "not counted: SyncStalls, SyncStallNSec, SavedNSec, "
+				       "SyncHistogram; "));
 	want(f, "Linux 6.1 to 7.3");
 
 	/* Each that is missing is told of, and with what was found. */

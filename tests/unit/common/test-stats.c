@@ -92,6 +92,27 @@ static void test_longest(void **state)
 	assert_true(isnan(stats_longest_usec(&prev, &cur)));
 }
 
+static void test_saved(void **state)
+{
+	struct stats_totals prev = { .at_usec = 10 * USEC_PER_SEC };
+	struct stats_totals cur = { .at_usec = 12 * USEC_PER_SEC };
+	struct stats_figures f = {};
+
+	/* 3 s in 2 s: of one and a half of the four vCPUs. */
+	prev.counters[APF_STAT_SAVED_NSEC] = 1000000000;
+	cur.counters[APF_STAT_SAVED_NSEC] = 4000000000;
+	assert_int_equal(stats_update(&f, &prev, &cur, 4), 0);
+	assert_float_equal(f.saved_ratio, 1.5, 1e-9);
+	/* Time before the interval that was counted late. */
+	assert_int_equal(stats_update(&f, &prev, &cur, 1), 0);
+	assert_float_equal(f.saved_ratio, 1, 1e-9);
+	assert_int_equal(stats_update(&f, &cur, &cur, 4), -ESTALE);
+	assert_float_equal(f.saved_ratio, 0, 0);
+	cur.uncounted = STATS_BIT(APF_STAT_SAVED_NSEC);
+	assert_int_equal(stats_update(&f, &prev, &cur, 4), 0);
+	assert_true(isnan(f.saved_ratio));
+}
+
 /* What one part does not count, nothing that is made of it knows. */
 static void test_uncounted(void **state)
 {
@@ -214,6 +235,7 @@ int main(void)
 		cmocka_unit_test(test_percentile_bounds),
 		cmocka_unit_test(test_rates),
 		cmocka_unit_test(test_longest),
+		cmocka_unit_test(test_saved),
 		cmocka_unit_test(test_uncounted),
 		cmocka_unit_test(test_quiet_interval_keeps_percentiles),
 		cmocka_unit_test(test_reset_is_no_rate),
