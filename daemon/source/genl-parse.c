@@ -128,7 +128,7 @@ static int parse_hook(struct nlattr *nest, uint32_t placed, struct hooks *ret)
 static int parse_hooks(struct nlmsghdr *hdr, const struct nlattr *mask, struct hooks *ret)
 {
 	struct nlattr *pos;
-	uint32_t placed, seen = 0;
+	uint32_t placed, seen = 0, last = 0;
 	int r, rem;
 
 	memset(ret, 0, sizeof(*ret));
@@ -146,9 +146,15 @@ static int parse_hooks(struct nlmsghdr *hdr, const struct nlattr *mask, struct h
 			return r;
 	}
 	/* Hooks for which the module sent a bit in INFO_HOOKS, but no INFO_HOOK. */
-	for (size_t i = 0; i < ret->n; i++)
+	for (size_t i = 0; i < ret->n; i++) {
 		seen |= UINT32_C(1) << ret->hook[i].id;
-	for (uint32_t id = 0; id <= APF_HOOK_MAX && ret->n < ELEMENTSOF(ret->hook); id++)
+		last = MAX_OF(last, ret->hook[i].id);
+	}
+	/* The module sends all hooks that it knows: hooks after the last one are newer. */
+	if (!seen)
+		last = APF_HOOK_MAX;
+	for (uint32_t id = 0; id <= MIN_OF(last, (uint32_t)APF_HOOK_MAX) &&
+			      ret->n < ELEMENTSOF(ret->hook); id++)
 		if (!(seen & (UINT32_C(1) << id)))
 			ret->hook[ret->n++] = (struct hook){
 				.id = id,

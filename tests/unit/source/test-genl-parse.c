@@ -464,6 +464,21 @@ static void test_hooks(void **state)
 	assert_int_equal(info.hooks.n, HOOKS_MAX);
 }
 
+/* A kernel cannot lack a hook that the module does not know. */
+static void test_hooks_of_an_older_module(void **state)
+{
+	_cleanup_msg_ struct nl_msg *m = info_message();
+	struct genl_info info;
+
+	nla_put_u32(m, APF_A_INFO_HOOKS, (1U << APF_HOOK_QUEUED) - 1);
+	for (uint32_t id = 0; id < APF_HOOK_QUEUED; id++)
+		put_hook(m, id, "x", 0);
+	assert_int_equal(genl_parse_info(nlmsg_hdr(m), &info), 0);
+	assert_int_equal(info.hooks.n, APF_HOOK_QUEUED);
+	for (size_t i = 0; i < info.hooks.n; i++)
+		assert_true(info.hooks.hook[i].placed);
+}
+
 static void test_malformed_hooks(void **state)
 {
 	for (int bad = 0; bad < 4; bad++) {
@@ -687,6 +702,7 @@ int main(void)
 		cmocka_unit_test(test_info),
 		cmocka_unit_test(test_uncounted),
 		cmocka_unit_test(test_hooks),
+		cmocka_unit_test(test_hooks_of_an_older_module),
 		cmocka_unit_test(test_malformed_hooks),
 		cmocka_unit_test(test_event),
 		cmocka_unit_test(test_report_event),
