@@ -38,7 +38,7 @@
 			GuestReport: i % 3 ? {} : { PoolSize: 64, PoolInUse: i === 0 ? 2 : 0, PoolTaken: 5, PoolExhausted: 0, Sleepers: 3,
 				EarlyWakes: 1, Rescues: 0, UnknownTokens: 0, Waits: 100, Wakes: 97, OldestSleeperMSec: 40 },
 			PausedVCPUs: i === 0 && !want.get("quiet") ? [1] : [], AsyncRate: 0, SyncRate: 0, P50USec: 6400, P95USec: 13000,
-			StallRatio: 0, AsyncHistogram: histogram(13, i % 3 === 2 ? 0 : 400), SyncHistogram: histogram(13, i % 3 === 2 ? 300 : 8),
+			StallRatio: 0, SavedRatio: 0, SavedUSec: 0, AsyncHistogram: histogram(13, i % 3 === 2 ? 0 : 400), SyncHistogram: histogram(13, i % 3 === 2 ? 300 : 8),
 		};
 		if (!want.get("old"))
 			Object.assign(vm, { Mode: i % 3 === 2 ? "off" : i % 3 ? "on" : "auto", ModeSource: i % 3 === 2 ? "runtime" : "default", VCPUModes: [],
@@ -146,6 +146,7 @@
 				Object.assign(vm, {
 					AsyncRate: vm.State === "off" ? 0 : 160 * wave, SyncRate: vm.State === "off" ? 70 * wave : 4 * wave,
 					StallRatio: vm.State === "off" ? 0.4 * wave : 0.012 * wave,
+					SavedRatio: vm.State === "off" ? 0 : 0.5 * wave, SavedUSec: vm.SavedUSec + (vm.State === "off" ? 0 : 5e5 * wave),
 					AsyncHistogram: vm.AsyncHistogram.map((n, b) => n + (vm.State === "off" ? 0 : [0, 30, 80, 30][b - 11] || 0)),
 					SyncHistogram: vm.SyncHistogram.map((n, b) => n + (vm.State === "off" ? [0, 9, 30, 9][b - 11] || 0 : 0)),
 				});

@@ -68,6 +68,14 @@ test("numbers read as those of apfctl", () => {
 	assert.equal(format.percent(0.0123), "1.2 %");
 	for (const f of [format.bytes, format.usec, format.rate, format.percent])
 		assert.equal(f(NaN), "–");
+	assert.equal(format.percent(2.3), "230 %");
+	assert.equal(format.duration(0), "0 s");
+	assert.equal(format.duration(2.5e6), "2.50 s");
+	assert.equal(format.duration(59.9e6), "59.9 s");
+	assert.equal(format.duration(310e6), "5 min 10 s");
+	assert.equal(format.duration(11520e6), "3 h 12 min");
+	assert.equal(format.duration(90000e6), "1 d 1 h");
+	assert.equal(format.duration(NaN), "–");
 	assert.equal(format.vcpus([]), "all vCPUs");
 	assert.equal(format.vcpus([3, 0, 1, 2, 7]), "vCPU 0-3, 7");
 	assert.equal(format.ago(1000, 1500), "just now");

@@ -27,7 +27,7 @@ const EVENTS_MAX = 100;
 /* Properties that apfd does not announce, because they change with each of its ticks. */
 const FIGURES = [
 	"SwappedBytes", "Outstanding", "GuestReport", "Pressure", "AsyncRate", "SyncRate", "P50USec", "P95USec",
-	"StallRatio", "AsyncHistogram", "SyncHistogram",
+	"StallRatio", "SavedRatio", "SavedUSec", "AsyncHistogram", "SyncHistogram",
 ];
 /* Drawing is slow: draw once for all signals within this time. */
 const DRAW_MSEC = 250;

@@ -4,7 +4,7 @@ import { useEffect, useState } from "react";
 import { alarms } from "./alarms.js";
 import { Histogram, RateChart, StallChart, SwappedChart } from "./charts.jsx";
 import { isUnknown } from "./dbus.js";
-import { ago, bytes, inputs, percent, rate, usec, vcpus } from "./format.js";
+import { ago, bytes, duration, inputs, percent, rate, usec, vcpus } from "./format.js";
 import { Gate, ModeSwitch } from "./mode.jsx";
 import {
 	Alert, Button, CheckCircleIcon, Checkbox, DescriptionList, DescriptionListDescription,
@@ -139,6 +139,7 @@ function facts(vm) {
 		["Mode", vm.Mode && `${vm.Mode}${SOURCES[vm.ModeSource] ? `, ${SOURCES[vm.ModeSource]}` : ""}`],
 		["vCPUs", vm.VCPUStates?.length ? vm.VCPUStates.map((s, i) => `${i}: ${s}`).join(", ") : undefined],
 		["Latency", `50 % below ${usec(vm.P50USec)}, 95 % below ${usec(vm.P95USec)}`],
+		["Time saved", vm.Watched && vm.SavedUSec !== undefined ? `${percent(vm.SavedRatio)} of a vCPU, ${duration(vm.SavedUSec)} in total` : undefined],
 		["Outstanding pages", Number.isNaN(vm.Outstanding) ? "–" : vm.Outstanding],
 		["Not counted here", vm.NotCounted?.join(", ")],
 		["Memory", p.MemoryBytes !== undefined ? bytes(p.MemoryBytes) : undefined],

@@ -42,6 +42,16 @@ export function percent(ratio) {
 	return `${value === 0 || value >= 10 ? value.toFixed(0) : value.toFixed(1)} %`;
 }
 
+/* A long time: "850 ms", "3 h 12 min". */
+export function duration(value) {
+	const sec = Math.floor(value / 1e6);
+	if (!Number.isFinite(value) || sec < 60)
+		return value === 0 ? "0 s" : usec(value);
+	const units = [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]];
+	const [big, bigName, small, smallName] = units.find(([size]) => sec >= size);
+	return `${Math.floor(sec / big)} ${bigName} ${Math.floor(sec % big / small)} ${smallName}`;
+}
+
 /* [1, 2, 3, 5] -> "1-3, 5" */
 export function ranges(numbers) {
 	const sorted = [...new Set(numbers)].sort((a, b) => a - b);

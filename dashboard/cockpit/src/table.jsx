@@ -18,6 +18,7 @@ const COLUMNS = [
 	{ label: "Sync/s", key: vm => vm.SyncRate, show: vm => watched(vm, rate(vm.SyncRate)), long: true },
 	{ label: "p95", key: vm => vm.P95USec, show: vm => watched(vm, usec(vm.P95USec)), long: true },
 	{ label: "Stopped", key: vm => vm.StallRatio, show: vm => watched(vm, percent(vm.StallRatio)) },
+	{ label: "Saved", key: vm => vm.SavedRatio ?? NaN, show: vm => watched(vm, percent(vm.SavedRatio)), long: true },
 	{ label: "On swap", key: vm => swappedKnown(vm) ? vm.SwappedBytes : NaN, show: vm => swappedKnown(vm) ? bytes(vm.SwappedBytes) : "–" },
 	{ label: "Guest", show: vm => <Guest vm={vm} />, long: true },
 ];
