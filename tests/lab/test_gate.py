@@ -15,8 +15,8 @@ from apflab.trace import Trace, async_latencies, log2_histogram, tokens, waits
 LOAD = "-p -f 4 -w 1 -m 220 -t 0"
 # Where every host of the lab has a hook while a VM is watched; the stall hook's function depends on the kernel.
 OURS = {"kvm_arch_async_page_not_present", "kvm_arch_async_page_present", "kvm_arch_destroy_vm",
-        "kvm_can_do_async_pf", "kvm_clear_async_pf_completion_queue"}
-HOOKS = {"GATE", "VM_END", "NOT_PRESENT", "READY", "FORGET", "STALL", "REPEATED", "USER_MODE"}
+        "kvm_can_do_async_pf", "kvm_clear_async_pf_completion_queue", "kvm_arch_async_page_present_queued"}
+HOOKS = {"GATE", "VM_END", "NOT_PRESENT", "READY", "FORGET", "STALL", "REPEATED", "USER_MODE", "QUEUED"}
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +198,74 @@ def test_waiting_for_a_page_that_another_vcpu_reads_is_a_stall(nl, vm):
     assert stalls == pytest.approx(len(lengths), rel=0.1), f"{faults} major faults"
 
 
+def grown_while(nl, vm, vm_id, stat, by):
+    """What the vCPUs counted until @stat has grown by @by, with both ends outside of KVM_RUN."""
+    nl.host.run(f"virsh -q suspend {vm.name}")
+    before = nl.vm(vm_id)["STATS"]
+    nl.host.run(f"virsh -q resume {vm.name}")
+    grows(nl, vm_id, stat, by)
+    nl.host.run(f"virsh -q suspend {vm.name}")
+    after = nl.vm(vm_id)["STATS"]
+    nl.host.run(f"virsh -q resume {vm.name}")
+    return difference(before, after)
+
+
+def test_time_saved_is_the_time_stopped_without_us(nl, vm):
+    """One task that faults and one that computes: while the first waits, the vCPU runs, or is stopped."""
+    guest = vm("saved", vcpus=1, workload="-f 1 -w 1 -m 220 -t 0")
+    vm_id = nl.add(guest.pid)
+    on = grown_while(nl, guest, vm_id, "DELIVERED", 400)
+    nl.set(vm_id, OFF)
+    time.sleep(1)
+    off = grown_while(nl, guest, vm_id, "SYNC_STALLS", 400)
+    saved, stopped = on["SAVED_NSEC"] / on["DELIVERED"], off["SYNC_STALL_NSEC"] / off["SYNC_STALLS"]
+    print(f"for each swap-in: {saved / 1e6:.2f} ms saved, {stopped / 1e6:.2f} ms stopped")
+    # Less, because the kernel's worker, which shares the CPU, reads the page meanwhile; without us the vCPU's thread
+    # does this in the time in which it is stopped.
+    assert 0.6 * stopped < saved < 1.1 * stopped, (on, off)
+    assert off["SAVED_NSEC"] == 0, off
+
+
+def test_nothing_is_saved_by_a_guest_that_has_nothing_else_to_do(nl, vm):
+    guest = vm("waits", vcpus=1, workload="-f 1 -w 0 -m 220 -t 0")
+    vm_id = nl.add(guest.pid)
+    grown = grown_while(nl, guest, vm_id, "READY", 300)
+    share = grown["SAVED_NSEC"] / grown["ASYNC_NSEC"]
+    print(f"saved {share:.1%} of the time with a page outstanding")
+    # Interrupts, and the way to HLT and back.
+    assert 0 < share < 0.3, grown
+
+    guest.stop()
+    idle = vm("idle", vcpus=1, workload=None)
+    vm_id = nl.add(idle.pid)
+    assert count(nl, vm_id, "SAVED_NSEC") == 0
+    time.sleep(5)
+    assert count(nl, vm_id, "SAVED_NSEC") == 0, nl.vm(vm_id)
+
+
+def test_nothing_is_saved_while_the_vm_is_suspended(nl, vm):
+    guest = vm("paused", vcpus=1, workload="-f 4 -w 1 -m 220 -t 0")
+    vm_id = nl.add(guest.pid)
+    for _ in range(3):
+        grows(nl, vm_id, "READY", 20)
+        nl.host.run(f"virsh -q suspend {guest.name}")
+        before = nl.vcpus(vm_id)[0]
+        if before["OUTSTANDING"]:
+            break
+        nl.host.run(f"virsh -q resume {guest.name}")
+    assert before["OUTSTANDING"], "no page is ever outstanding"
+    time.sleep(30)
+    begin = time.monotonic()
+    nl.host.run(f"virsh -q resume {guest.name}")
+    grows(nl, vm_id, "READY", 20)
+    seconds = time.monotonic() - begin
+    saved = (count(nl, vm_id, "SAVED_NSEC") - before["STATS"]["SAVED_NSEC"]) / 1e9
+    print(f"{saved:.2f} s saved in {seconds:.2f} s after 30 s of suspension")
+    # The pages that were outstanding were read soon.
+    assert 0 < saved < seconds + 1
+    assert seconds < 25, "too slow to tell"
+
+
 def test_one_vcpu_off_the_other_on(nl, watched):
     vm, vm_id = watched
     nl.set(vm_id, OFF, vcpus=[0])
@@ -367,7 +435,7 @@ def test_a_hook_that_cannot_be_placed_takes_only_its_own_figures(nl, loaded_vm, 
         assert "kvm_arch_async_page_not_present" in info["INFO_HOOK"]["NOT_PRESENT"]["NAME"]
         assert info["INFO_HOOKS"] == (1 << len(HOOKS)) - 1 - (1 << 2 | 1 << 5)
         lost = {"NOT_PRESENT", "DELIVERED", "HALTED", "DROPPED", "READY_UNKNOWN", "ASYNC_NSEC", "SYNC_STALLS",
-                "SYNC_STALL_NSEC"}
+                "SYNC_STALL_NSEC", "SAVED_NSEC"}
         for stats in (nl.vm(vm_id)["STATS"], nl.vcpus(vm_id)[0]["STATS"]):
             assert not lost & set(stats) and {"ASKED", "REFUSED", "READY", "REPEATED"} <= set(stats)
         assert not {"OUTSTANDING", "HIST_ASYNC", "HIST_SYNC"} & set(nl.vcpus(vm_id)[0])
