@@ -24,6 +24,7 @@ help:
 	@echo 'make              build apfd and apfctl in $(BUILD)'
 	@echo 'make modules      build the kernel modules for KDIR ($(KDIR))'
 	@echo 'make dashboard    build the Cockpit page in $(DASHBOARD)/dist (needs Node.js and npm)'
+	@echo '                  MODULES=apf-VERSION-node-modules.tar.xz: without npm and network'
 	@echo 'make install      install apfd, apfctl, units, man pages, the page if built (DESTDIR)'
 	@echo 'make dkms-install install the sources of the modules for DKMS (DESTDIR)'
 	@echo 'make deb          build the Debian packages in build/deb; PAGE=no: without the Cockpit page'
@@ -53,17 +54,23 @@ modules:
 	$(if $(wildcard guest-module/Kbuild),$(MAKE) -C guest-module KDIR=$(KDIR))
 
 # Node.js is needed for this one alone. What npm fetches is pinned by the lock file and kept; with
-# it there, building needs no network.
+# it there, building needs no network. MODULES: the tarball with the sources of the npm packages that a
+# release has; then the page is built without npm and network, with Debian's esbuild.
 dashboard: $(DASHBOARD)/dist/manifest.json
 
-$(DASHBOARD)/node_modules/.package-lock.json: dashboard/cockpit/package.json dashboard/cockpit/package-lock.json
+$(DASHBOARD)/node_modules/.package-lock.json: dashboard/cockpit/package.json dashboard/cockpit/package-lock.json $(MODULES)
 	@mkdir -p $(DASHBOARD)
+ifdef MODULES
+	rm -rf $(DASHBOARD)/node_modules
+	tar -C $(DASHBOARD) -xf $(MODULES)
+else
 	cp $^ dashboard/cockpit/.npmrc $(DASHBOARD)
 	cd $(DASHBOARD) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+endif
 	touch $@
 
-$(DASHBOARD)/dist/manifest.json: $(DASHBOARD)/node_modules/.package-lock.json dashboard/cockpit/build.mjs \
-		$(wildcard dashboard/cockpit/src/*)
+$(DASHBOARD)/dist/manifest.json: $(DASHBOARD)/node_modules/.package-lock.json dashboard/cockpit/build.mjs dashboard/cockpit/po.mjs \
+		$(wildcard dashboard/cockpit/src/* dashboard/cockpit/po/*.po)
 	APF_NODE_MODULES=$(DASHBOARD)/node_modules APF_BUNDLED=$(DASHBOARD)/bundled \
 		node dashboard/cockpit/build.mjs $(DASHBOARD)/dist
 	@touch $@

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """A headless Chromium (Debian's), with a profile of its own that is gone afterwards."""
 
+import contextlib
 import shutil
 import tempfile
 import time
@@ -51,6 +52,23 @@ class Browser:
         value = "dark" if is_dark else "light"
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia",
                                     {"features": [{"name": "prefers-color-scheme", "value": value}]})
+
+    def scheduled(self):
+        """{process: (nanoseconds that it ran, that it waited for a CPU)} of the processes that draw pages."""
+        parents = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                parents[int(stat.parent.name)] = int(stat.read_text().rsplit(")", 1)[1].split()[1])
+        found = {}
+        for pid, parent in parents.items():
+            while parent in parents and parent != self.driver.service.process.pid:
+                parent = parents[parent]
+            # the main thread draws and runs scripts
+            with contextlib.suppress(OSError):
+                if parent in parents and b"--type=renderer" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    times = Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()
+                    found[pid] = int(times[0]), int(times[1])
+        return found
 
     def shot(self, path):
         Path(path).parent.mkdir(parents=True, exist_ok=True)

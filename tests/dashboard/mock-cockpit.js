@@ -5,7 +5,7 @@
  * nothing about cockpit or apfd: tests/lab/test_cockpit.py has the real ones.
  *
  * The address says what there is: ?vms=3&module=absent&apfd=missing&refuse=1&old=1&quiet=1&slow=1&still=1
- * &oldbridge=1
+ * &oldbridge=1&odd=1 (names that are hard to show)&machines=1 (that page is installed)&refuse=module
  */
 (() => {
 	const want = new URLSearchParams(window.location.search);
@@ -14,7 +14,7 @@
 	const present = want.get("module") !== "absent";
 	const variants = map => Object.fromEntries(Object.entries(map).map(([k, v]) => [k, { t: "?", v }]));
 	const clients = new Set();
-	const world = { running: want.get("apfd") !== "missing" && ":1.4", named: [], calls: [], vms: {}, spawned: [] };
+	const world = { running: want.get("apfd") !== "missing" && ":1.4", named: [], calls: [], vms: {}, spawned: [], jumps: [] };
 	window.world = world;
 
 	const host = {
@@ -28,10 +28,17 @@
 	};
 	const histogram = (peak, n) => Array.from({ length: 24 }, (_, i) => Math.round(n * Math.exp(-((i - peak) ** 2) / 2)));
 
+	const ODD = [
+		"a-very-long-name-without-a-space-".repeat(7), "خادم-قاعدة-البيانات", "🦆🦆 web 👩🏽‍💻", "<img src=x onerror=alert(1)>",
+		"\"quoted\" & 'more'", "x\u202egnp.exe", "  spaces  ", "Ünïcödé\u0301\u0323\u0308", "$0 $1 %s", "数据库服务器", "שרת-בניין",
+		"many words in one name that goes on and on and on",
+	];
+	const nameOf = i => want.get("odd") && ODD[i] || `${["web", "db", "build"][i % 3]}-${i + 1}`;
+
 	for (let i = 0; i < count; i++) {
 		const id = `${i}`.padStart(12, "0");
 		const vm = {
-			UUID: `912e1e27-0fe1-4286-bad1-${id}`, Name: `${["web", "db", "build"][i % 3]}-${i + 1}`, LibvirtID: i + 1,
+			UUID: `912e1e27-0fe1-4286-bad1-${id}`, Name: nameOf(i), LibvirtID: i + 1,
 			PID: 4000 + i, Watched: present, State: present ? (i % 3 === 2 ? "off" : "on") : "unknown",
 			VCPUStates: present ? [i % 3 === 2 ? "off" : "on", i % 3 === 2 ? "off" : "on"] : [],
 			Since: 0, SwappedBytes: (i + 1) * 1.1e8, Counters: {}, Outstanding: i, GuestModule: i % 3 ? "absent" : "present",
@@ -61,13 +68,13 @@
 		if (method === "GetManagedObjects")
 			return [Object.fromEntries(Object.entries(world.vms).map(([p, v]) => [p, { [VM]: variants(v) }]))];
 		if (method === "SetMode" || method === "SetState") {
-			if (want.get("refuse"))
+			if (want.get("refuse") === "1")
 				return fail("org.freedesktop.DBus.Error.AccessDenied", `'${vm.Name}' was not changed: polkit refused org.apfd.manage`);
 			const [mode] = args;
 			vm.State = mode === "auto" ? "on" : mode;
 			vm.VCPUStates = vm.VCPUStates.map(() => vm.State);
 			if (method === "SetMode")
-				Object.assign(vm, { Mode: mode, ModeSource: "runtime" });
+				Object.assign(vm, { Mode: mode, ModeSource: args[2] ? "metadata" : "runtime" });
 			return [];
 		}
 		if (want.get("old"))
@@ -121,8 +128,60 @@
 		},
 		spawn(argv, options) {
 			world.spawned.push([argv, options]);
+			if (argv[0].endsWith("modprobe") && want.get("refuse") === "module")
+				return Promise.reject(Object.assign(new Error("modprobe: FATAL: Module apf_host not found in directory /lib/modules/6.12"),
+					{ problem: null, exit_status: 1 }));
+			if (argv[0].endsWith("modprobe"))
+				return new Promise(done => setTimeout(() => done(world.loaded()), 300));
 			return Promise.reject(Object.assign(new Error("Not permitted to perform this action."), { problem: "access-denied" }));
 		},
+	};
+
+	/* The part of cockpit.js that translates; po.js of a language calls locale(). */
+	let texts = {};
+	Object.assign(window.cockpit, {
+		language: "en", language_direction: "ltr",
+		locale(po) {
+			texts = po;
+			window.cockpit.language = po[""].language;
+		},
+		gettext: text => texts[text]?.[1] || text,
+		ngettext(one, many, n) {
+			return texts[one] ? texts[one][1 + Number(texts[""]["plural-forms"](n))] : n === 1 ? one : many;
+		},
+		translate: () => document.querySelectorAll("[translate=yes]").forEach(e => { e.textContent = window.cockpit.gettext(e.textContent); }),
+		manifests: want.get("machines") ? { machines: {} } : {},
+		jump: to => world.jumps.push(to),
+	});
+
+	/* Likewise cockpit.location, whose event comes later than the change. */
+	const watching = new Set();
+	const decode = () => {
+		const [path, query] = window.location.hash.slice(1).split("?");
+		return {
+			href: window.location.hash.slice(1),
+			path: path.split("/").filter(Boolean).map(decodeURIComponent),
+			options: Object.fromEntries((query || "").split("&").filter(Boolean).map(o => o.split("=").map(decodeURIComponent))),
+			go(to, options) { window.location.hash = encode(to, options); },
+			replace(to, options) { window.location.replace(encode(to, options)); },
+		};
+	};
+	const encode = (path, options) => {
+		const query = Object.keys(options).sort().map(k => `${encodeURIComponent(k)}=${encodeURIComponent(options[k])}`).join("&");
+		return `#/${path.map(encodeURIComponent).join("/")}${query ? `?${query}` : ""}`;
+	};
+	window.cockpit.location = decode();
+	window.cockpit.addEventListener = (event, listener) => event === "locationchanged" && watching.add(listener);
+	window.cockpit.removeEventListener = (_event, listener) => watching.delete(listener);
+	window.addEventListener("hashchange", () => {
+		window.cockpit.location = decode();
+		watching.forEach(listener => listener());
+	});
+
+	/* the module comes, as apfd announces it */
+	world.loaded = () => {
+		Object.assign(host, { HostModule: "present", HostModuleVersion: "0.1.0" });
+		world.signal("/org/apfd", "org.freedesktop.DBus.Properties", "PropertiesChanged", [MANAGER, variants(host), []]);
 	};
 
 	/* apfd dies, apfd comes; an old bridge says nothing of names that come */

@@ -2,15 +2,17 @@
 /* The parts of the Cockpit page that neither draw nor speak to anybody: node --test unit.mjs */
 import assert from "node:assert/strict";
 import test from "node:test";
-import { alarms, gateChanged, guestEvent } from "../../dashboard/cockpit/src/alarms.js";
+import { StallLevel, alarms, gateChanged, guestEvent, suffers } from "../../dashboard/cockpit/src/alarms.js";
 import { Apfd } from "../../dashboard/cockpit/src/apfd.js";
-import { counted, explain, isUnknown, plain } from "../../dashboard/cockpit/src/dbus.js";
+import { counted, explain, explainModule, isUnknown, plain } from "../../dashboard/cockpit/src/dbus.js";
 import * as format from "../../dashboard/cockpit/src/format.js";
 import {
 	Histograms, HISTORY_MSEC, SAMPLE_MSEC, Series, bucket, difference, usedBuckets, quantile, runs, sample,
 	sampleHost, ticks,
 } from "../../dashboard/cockpit/src/history.js";
+import * as po from "../../dashboard/cockpit/po.mjs";
 import { isDark } from "../../dashboard/cockpit/src/theme.js";
+import { idOf, readOptions, vmOf, writeOptions } from "../../dashboard/cockpit/src/url.js";
 
 test("variants are unwrapped at any depth, and nothing else is", () => {
 	assert.deepEqual(plain({ Name: { t: "s", v: "web-1" }, Watched: { t: "b", v: false } }), { Name: "web-1", Watched: false });
@@ -165,11 +167,79 @@ test("alarms of a guest's report", () => {
 	assert.deepEqual(found.map(a => a.severity), ["danger", "warning", "warning"]);
 	assert.match(found[0].text, /vCPU 0-1/);
 	assert.match(found[1].text, /2 times/);
-	assert.match(found[2].text, /12 s/);
+	assert.match(found[2].text, /more than 5 s/, "no figure that changes: a screen reader would read each change");
 	assert.equal(guestEvent("pool-exhausted", 3, {}).severity, "danger");
 	assert.equal(guestEvent("slot-stuck", 3, {}).severity, "warning");
 	assert.match(guestEvent("a-new-one", 3, {}).text, /vCPU 3: a-new-one/);
 	assert.equal(gateChanged("off", [1], 42, "apfctl", "by hand").text, "vCPU 1 set to off by apfctl (42): by hand");
+});
+
+test("a VM suffers when its vCPUs are stopped for long, and marks do not flicker", () => {
+	const levels = ratios => {
+		const stalls = new StallLevel();
+		return ratios.map(ratio => {
+			stalls.push(ratio);
+			return stalls.level;
+		});
+	};
+	assert.deepEqual(levels([0.3]), ["alarm"], "the first sample already counts");
+	assert.deepEqual(levels([0, 0, 0.3, 0.3, 0.3]), ["", "", "", "", "alarm"]);
+	assert.deepEqual(levels([0, 0.3, 0, 0.3, 0]), ["", "", "", "", ""], "a single sample is no stall");
+	assert.deepEqual(levels([0.3, 0, 0, 0, 0, 0]), ["alarm", "alarm", "alarm", "alarm", "alarm", ""]);
+	assert.deepEqual(levels([0.3, 0.1, 0.1, 0.1, 0.1, 0.1]).at(-1), "suffers");
+	assert.deepEqual(levels([0.05, 0.049]), ["suffers", "suffers"]);
+	assert.deepEqual(levels([0.049]), [""]);
+	assert.deepEqual(levels([0.3, NaN, 0]), ["alarm", "", ""], "not watched any more");
+	assert.deepEqual(alarms({ level: "alarm" }).map(a => [a.id, a.severity]), [["stall", "danger"]]);
+	assert.deepEqual(alarms({ level: "suffers" }), []);
+	assert.equal(suffers({ level: "suffers" }), true);
+	assert.equal(suffers({ level: "", PausedVCPUs: [0] }), true);
+	assert.equal(suffers({ level: "" }), false);
+});
+
+test("the address: what is wrong becomes the default, and defaults are left out", () => {
+	const state = { vm: "web", find: "w", show: "suffering", sort: "name", page: 2, rows: 50 };
+	assert.deepEqual(readOptions(writeOptions(state)), state);
+	assert.deepEqual(writeOptions(readOptions({})), {});
+	assert.deepEqual(writeOptions(readOptions({ page: "0", rows: "7", sort: "-nothing", show: "x" })), {});
+	assert.equal(readOptions({ page: "1e9" }).page, 1e9, "the table has no such page, and shows its last one");
+	assert.equal(readOptions({ vm: ["a", "b"] }).vm, "a");
+	assert.equal(readOptions({ name: "web", connection: "system" }).vm, "web");
+	const vms = [{ Name: "a", UUID: "1" }, { Name: "b", UUID: "2" }, { Name: "a", UUID: "3" }];
+	assert.deepEqual(vms.map(vm => idOf(vms, vm)), ["a", "b", "3"], "a name that repeats");
+	for (const vm of vms)
+		assert.equal(vmOf(vms, idOf(vms, vm)), vm);
+	assert.equal(vmOf(vms, ""), undefined);
+	assert.equal(vmOf([{ Name: "", UUID: "1" }], ""), undefined);
+});
+
+test("modprobe's failures come with advice", () => {
+	const failed = message => explainModule(Object.assign(new Error(message), { problem: null, exit_status: 1 }));
+	assert.match(failed("modprobe: FATAL: Module apf_host not found in directory /lib/modules/6.12").advice, /apf-host-dkms/);
+	assert.match(failed("modprobe: ERROR: could not insert 'apf_host': Key was rejected by service").advice, /mokutil/);
+	assert.equal(failed("modprobe: ERROR: could not insert 'apf_host': Exec format error").advice, "");
+	assert.equal(explainModule({ problem: "access-denied", message: "no" }).denied, true);
+});
+
+test("translations: what Cockpit gets from a .po file", () => {
+	const got = {};
+	const source = ["msgid \"\"", "msgstr \"\"", "\"Language: xx\\n\"", "\"Plural-Forms: nplurals=2; plural=(n != 1);\\n\"", "",
+		"# a comment", "#: app.jsx", "msgid \"one \\\"line\\\"\"", "msgstr \"eine\"", "",
+		"msgid \"two \"", "\"parts\"", "msgstr \"\"", "\"zwei\"", "",
+		"#, fuzzy", "msgid \"doubtful\"", "msgstr \"zweifelhaft\"", "", "msgid \"not yet\"", "msgstr \"\"", "",
+		"msgid \"$0 VM\"", "msgid_plural \"$0 VMs\"", "msgstr[0] \"$0 M\"", "msgstr[1] \"$0 Mn\"", "", "#~ msgid \"gone\"", "#~ msgstr \"weg\""];
+	new Function("cockpit", po.script(source.join("\n"), "xx"))({ locale: texts => Object.assign(got, texts) });
+	const { "": header, ...texts } = got;
+	assert.deepEqual(texts, { "one \"line\"": [null, "eine"], "two parts": [null, "zwei"], "$0 VM": [null, "$0 M", "$0 Mn"] });
+	assert.deepEqual([0, 1, 2].map(n => Number(header["plural-forms"](n))), [1, 0, 1]);
+	assert.equal(header.language, "xx");
+	assert.equal(header["language-direction"], "ltr");
+	assert.match(po.script(source.join("\n"), "ar"), /"rtl"/);
+	assert.throws(() => po.script("msgid \"\"\nmsgstr \"\"\n", "xx"), /Plural-Forms/);
+	assert.throws(() => po.script(source.join("\n").replace("(n != 1)", "alert(1)"), "xx"), /Plural-Forms/);
+	assert.throws(() => po.parse("msgid one"), /line 1/);
+	assert.deepEqual(po.extract("x = _(\"a\" +\n\t\"b\"); ngettext(\"1\", \"n\", n)"), [{ id: "ab", plural: undefined }, { id: "1", plural: "n" }]);
+	assert.throws(() => po.extract("_(name)"), /not a literal/);
 });
 
 test("dark mode is the shell's choice, or the system's", () => {

@@ -175,7 +175,8 @@ def installed():
     build = Path(os.environ.get("APF_BUILD_DIR", ROOT / "build/user"))
     assert (build / "build.ninja").exists(), f"{build} is not built; set APF_BUILD_DIR"
     found = set(json.loads(must("meson", "introspect", "--installed", build)).values())
-    found |= {"/etc/apfd/apfd.conf", "/usr/share/cockpit/apf/index.html"}
+    found |= {"/etc/apfd/apfd.conf", "/usr/share/cockpit/apf/index.html",
+              "/usr/share/metainfo/org.apfd.cockpit.metainfo.xml"}
     found |= {f"/usr/src/apf-{m}-{VERSION}/dkms.conf" for m in ("host", "guest")}
     # Debian 12 has its units in /lib
     found = {re.sub(r"^/lib/", "/usr/lib/", f) for f in found}
@@ -196,7 +197,8 @@ def in_debian():
 def in_rpm():
     spec = (ROOT / "packaging/rpm/apf.spec.in").read_text()
     spec = spec[spec.index("%files"):spec.index("%changelog")]
-    macros = {"_sysconfdir": "/etc", "_sbindir": "/usr/sbin", "_bindir": "/usr/bin", "_datadir": "/usr/share", "version": VERSION,
+    macros = {"_sysconfdir": "/etc", "_sbindir": "/usr/sbin", "_bindir": "/usr/bin", "_datadir": "/usr/share",
+              "_metainfodir": "/usr/share/metainfo", "version": VERSION,
               "_unitdir": "/usr/lib/systemd/system", "_mandir": "/usr/share/man", "_usrsrc": "/usr/src",
               "_sysusersdir": "/usr/lib/sysusers.d"}
     found = {}

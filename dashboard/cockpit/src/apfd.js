@@ -6,8 +6,9 @@
  * opens its own client with the rights that the user has at that moment: a switch to
  * administrative access takes effect at once, without a reload.
  */
-import { gateChanged, guestEvent } from "./alarms.js";
+import { StallLevel, gateChanged, guestEvent } from "./alarms.js";
 import { counted, isUnknown, plain } from "./dbus.js";
+import { _ } from "./i18n.js";
 import { FIELDS, Histograms, SAMPLE_MSEC, Series, sample, sampleHost } from "./history.js";
 
 const NAME = "org.apfd";
@@ -32,7 +33,7 @@ const FIGURES = [
 /* Drawing is slow: draw once for all signals within this time. */
 const DRAW_MSEC = 250;
 
-const notRunning = () => Object.assign(new Error("apfd is not running"), { problem: "not-found" });
+const notRunning = () => Object.assign(new Error(_("apfd is not running")), { problem: "not-found" });
 
 export class Apfd {
 	constructor(cockpit, now = Date.now) {
@@ -47,7 +48,7 @@ export class Apfd {
 		this.problem = "";
 		this.host = {};
 		this.vms = new Map();		/* path -> properties */
-		this.history = new Map();	/* path -> { series, histograms } */
+		this.history = new Map();	/* path -> { series, histograms, stalls } */
 		this.total = new Series(FIELDS);
 		this.events = [];		/* newest first */
 		this.drawing = null;
@@ -69,7 +70,7 @@ export class Apfd {
 			phase: this.phase,
 			problem: this.problem,
 			host: this.host,
-			vms: [...this.vms].map(([path, vm]) => ({ path, ...vm })),
+			vms: [...this.vms].map(([path, vm]) => ({ path, level: this.history.get(path).stalls.level, ...vm })),
 			events: this.events,
 			now: this.now(),
 		};
@@ -174,7 +175,7 @@ export class Apfd {
 			return;
 		this.vms.set(path, counted(plain(interfaces[VM])));
 		if (!this.history.has(path))
-			this.history.set(path, { series: new Series(FIELDS), histograms: new Histograms() });
+			this.history.set(path, { series: new Series(FIELDS), histograms: new Histograms(), stalls: new StallLevel() });
 		this._changed();
 	}
 
@@ -258,8 +259,10 @@ export class Apfd {
 			const now = this.now();
 			this.total.push(now, sampleHost([...this.vms.values()]));
 			for (const [path, vm] of this.vms) {
-				const { series, histograms } = this.history.get(path);
-				series.push(now, sample(vm));
+				const { series, histograms, stalls } = this.history.get(path);
+				const figures = sample(vm);
+				series.push(now, figures);
+				stalls.push(figures.stall);
 				if (vm.Watched)
 					histograms.push(now, vm.AsyncHistogram, vm.SyncHistogram);
 			}
@@ -306,5 +309,10 @@ export class Apfd {
 	startService() {
 		return this.cockpit.spawn(["systemctl", "start", "apfd.service"],
 			{ superuser: "require", err: "message" });
+	}
+
+	/* apfd sees by itself that the module is there. */
+	loadModule() {
+		return this.cockpit.spawn(["/sbin/modprobe", "apf_host"], { superuser: "require", err: "message" });
 	}
 }

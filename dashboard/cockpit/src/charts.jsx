@@ -6,6 +6,7 @@
  */
 import { useLayoutEffect, useRef, useState } from "react";
 import { bytes, rate, usec } from "./format.js";
+import { _, format } from "./i18n.js";
 import { HISTORY_MSEC, bucket, usedBuckets, quantile, runs, ticks } from "./history.js";
 
 const HEIGHT = 150;
@@ -22,11 +23,11 @@ function useWidth() {
 	return [ref, width];
 }
 
-function YAxis({ marks, y, right, format }) {
+function YAxis({ marks, y, right, formatValue }) {
 	return marks.map(value =>
 		<g key={value}>
 			<line className="apf-grid" x1={LEFT} x2={right} y1={y(value)} y2={y(value)} />
-			<text className="apf-tick" x={LEFT - 8} y={y(value)} textAnchor="end" dominantBaseline="middle">{format(value)}</text>
+			<text className="apf-tick" x={LEFT - 8} y={y(value)} textAnchor="end" dominantBaseline="middle">{formatValue(value)}</text>
 		</g>);
 }
 
@@ -45,7 +46,7 @@ function Legend({ series, values }) {
 }
 
 /* Lines over the last ten minutes. @series: [{ label, style, points }]. */
-export function LineChart({ title, series, now, format, base = 10, least = 1, most = Infinity }) {
+export function LineChart({ title, series, now, formatValue, base = 10, least = 1, most = Infinity }) {
 	const [ref, width] = useWidth();
 	const [at, setAt] = useState(null);
 	const right = width - RIGHT, bottom = HEIGHT - BOTTOM;
@@ -68,10 +69,10 @@ export function LineChart({ title, series, now, format, base = 10, least = 1, mo
 		return best && Math.abs(best[0] - at) < 15000 ? best : null;
 	};
 	const shown = series.map(s => at === null ? s.points[s.points.length - 1] : nearest(s.points));
-	const values = shown.map(p => format(p ? p[1] : NaN));
+	const values = shown.map(p => formatValue(p ? p[1] : NaN));
 	const words = series.map((s, i) => {
 		const known = s.points.map(p => p[1]).filter(Number.isFinite);
-		return `${s.label}: now ${values[i]}, highest ${known.length ? format(Math.max(...known)) : "unknown"}`;
+		return format(_("$0: now $1, highest $2"), s.label, values[i], known.length ? formatValue(Math.max(...known)) : _("unknown"));
 	}).join("; ");
 	const point = event => {
 		const box = event.currentTarget.getBoundingClientRect();
@@ -82,14 +83,14 @@ export function LineChart({ title, series, now, format, base = 10, least = 1, mo
 
 	return (
 		<figure className="apf-chart" ref={ref}>
-			<svg role="img" aria-label={at === null ? `${title}, last ten minutes. ${words}` : title}
+			<svg role="img" aria-label={at === null ? format(_("$0, last ten minutes. $1"), title, words) : title}
 				data-points={all.length} data-latest={Math.max(0, ...shown.filter(p => p && Number.isFinite(p[1])).map(p => p[1]))}
 				width={width} height={HEIGHT} onPointerMove={point} onPointerLeave={() => setAt(null)}>
-				<YAxis marks={marks} y={y} right={right} format={format} />
+				<YAxis marks={marks} y={y} right={right} formatValue={formatValue} />
 				{[10, 5, 0].map(minutes =>
 					<text key={minutes} className="apf-tick" x={x(now - minutes * 60000)} y={HEIGHT - 6}
 						textAnchor={minutes === 10 ? "start" : minutes ? "middle" : "end"}>
-						{minutes ? `−${minutes} min` : "now"}
+						{minutes ? format(_("−$0 min"), minutes) : _("now")}
 					</text>)}
 				{series.map(s => runs(s.points).map(run =>
 					<g key={run[0][0]}>
@@ -118,8 +119,8 @@ export function Histogram({ async, sync, period }) {
 	const span = usedBuckets(async, sync);
 	const total = async.map((n, i) => n + (sync[i] || 0));
 	const words = span
-		? `half below ${usec(quantile(total, 0.5))}, 95 % below ${usec(quantile(total, 0.95))}`
-		: "no swap-ins";
+		? format(_("half below $0, 95 % below $1"), usec(quantile(total, 0.5)), usec(quantile(total, 0.95)))
+		: _("no swap-ins");
 	const right = width - RIGHT, bottom = HEIGHT - BOTTOM;
 	const [first, last] = span || [10, 16];
 	const marks = ticks(Math.max(1, ...total.length ? [...async, ...sync] : []));
@@ -131,17 +132,17 @@ export function Histogram({ async, sync, period }) {
 
 	return (
 		<figure className="apf-chart" ref={ref}>
-			<svg role="img" aria-label={`Latency of swap-ins, ${period}: ${words}`} width={width} height={HEIGHT}
+			<svg role="img" aria-label={format(_("Latency of swap-ins, $0: $1"), period, words)} width={width} height={HEIGHT}
 				data-count={total.reduce((a, b) => a + b, 0)}>
-				<YAxis marks={marks} y={y} right={right} format={n => n >= 10000 ? `${n / 1000}k` : `${n}`} />
-				{Array.from({ length: last - first + 1 }, (_, n) => {
+				<YAxis marks={marks} y={y} right={right} formatValue={n => n >= 10000 ? `${n / 1000}k` : `${n}`} />
+				{Array.from({ length: last - first + 1 }, (_all, n) => {
 					const i = first + n;
 					const [from, to] = bucket(i, Math.max(async.length, sync.length, last + 2));
 					const middle = LEFT + step * (n + 0.5);
 					return (
 						<g key={i}>
-							<title>{`${usec(from) === "–" ? "0" : usec(from)} to ${Number.isFinite(to) ? usec(to) : "∞"}: ` +
-								`${async[i] || 0} asynchronous, ${sync[i] || 0} synchronous`}</title>
+							<title>{format(_("$0 to $1: $2 asynchronous, $3 synchronous"), from ? usec(from) : "0",
+								Number.isFinite(to) ? usec(to) : "∞", async[i] || 0, sync[i] || 0)}</title>
 							<rect className="apf-hit" x={middle - step / 2} width={step} y={TOP} height={bottom - TOP} />
 							<rect className="apf-bar apf-bar-async" x={middle - bar - 1} width={bar} y={y(async[i] || 0)}
 								height={bottom - y(async[i] || 0)} />
@@ -157,9 +158,9 @@ export function Histogram({ async, sync, period }) {
 			</svg>
 			<figcaption>
 				<ul className="apf-legend">
-					<li><span className="apf-key apf-key-async" aria-hidden="true" />asynchronous{" "}
+					<li><span className="apf-key apf-key-async" aria-hidden="true" />{_("asynchronous")}{" "}
 						<strong>{rate(async.reduce((a, b) => a + b, 0))}</strong></li>
-					<li><span className="apf-key apf-key-sync" aria-hidden="true" />synchronous{" "}
+					<li><span className="apf-key apf-key-sync" aria-hidden="true" />{_("synchronous")}{" "}
 						<strong>{rate(sync.reduce((a, b) => a + b, 0))}</strong></li>
 				</ul>
 				<span>{words}</span>
@@ -170,18 +171,18 @@ export function Histogram({ async, sync, period }) {
 
 /* The ring buffer may have samples older than the ten minutes shown, if samples were missing. */
 const swapIns = (series, now) => [
-	{ label: "asynchronous", style: "async", points: series.points("async", now - HISTORY_MSEC) },
-	{ label: "synchronous", style: "sync", points: series.points("sync", now - HISTORY_MSEC) },
+	{ label: _("asynchronous"), style: "async", points: series.points("async", now - HISTORY_MSEC) },
+	{ label: _("synchronous"), style: "sync", points: series.points("sync", now - HISTORY_MSEC) },
 ];
 
 export const RateChart = ({ series, now }) =>
-	<LineChart title="Swap-ins per second" series={swapIns(series, now)} now={now} format={rate} least={10} />;
+	<LineChart title={_("Swap-ins per second")} series={swapIns(series, now)} now={now} formatValue={rate} least={10} />;
 
 export const StallChart = ({ series, now, label }) =>
-	<LineChart title="Share of time stopped for swap-ins" now={now} least={10} most={100}
+	<LineChart title={_("Share of time stopped for swap-ins")} now={now} least={10} most={100}
 		series={[{ label, style: "sync", points: series.points("stall", now - HISTORY_MSEC).map(([t, v]) => [t, v * 100]) }]}
-		format={v => Number.isFinite(v) ? `${rate(v)} %` : "–"} />;
+		formatValue={v => Number.isFinite(v) ? `${rate(v)} %` : "–"} />;
 
 export const SwappedChart = ({ series, now }) =>
-	<LineChart title="Memory on swap" now={now} least={1024 * 1024} base={1024} format={bytes}
-		series={[{ label: "on swap", style: "swapped", points: series.points("swapped", now - HISTORY_MSEC) }]} />;
+	<LineChart title={_("Memory on swap")} now={now} least={1024 * 1024} base={1024} formatValue={bytes}
+		series={[{ label: _("on swap"), style: "swapped", points: series.points("swapped", now - HISTORY_MSEC) }]} />;

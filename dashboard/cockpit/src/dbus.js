@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Converts D-Bus values and errors from Cockpit's JSON to plain objects and texts. */
+import { _, format } from "./i18n.js";
 
 /* Replaces variants, which Cockpit writes as { t: signature, v: value }, at any depth. */
 export function plain(value) {
@@ -26,20 +27,35 @@ const UNKNOWN = [
 /* True if the error means that this apfd is older than the page. */
 export const isUnknown = error => UNKNOWN.includes(error?.name);
 
+/* Of modprobe: what to do about its most frequent failures. */
+const MODULE_ADVICE = [
+	[/not found/i, _("Install the module: the package apf-host-dkms, or make dkms-install and dkms.")],
+	[/key was rejected|required key not available/i,
+		_("Secure Boot is on, and this machine does not trust the key that signed the module: enrol DKMS's key, mokutil --import.")],
+];
+
 /* Returns { denied, text, advice } for an error of Cockpit. */
 export function explain(error) {
-	const text = (error?.message || error?.problem || "no reason was given").replace(/\.*$/, ".");
+	const text = (error?.message || error?.problem || _("no reason was given")).replace(/\.*$/, ".");
 	if (DENIED.includes(error?.name) || error?.problem === "access-denied")
 		return {
 			denied: true,
-			text: `Not allowed: ${text}`,
-			advice: "Turn on administrative access in the bar at the top, or ask for the permission org.apfd.manage.",
+			text: format(_("Not allowed: $0"), text),
+			advice: _("Turn on administrative access in the bar at the top, or ask for the permission org.apfd.manage."),
 		};
 	if (error?.name === "org.apfd.Error.NoHostModule")
-		return { denied: false, text, advice: "Load the module: modprobe apf_host." };
+		return { denied: false, text, advice: _("Load the module: modprobe apf_host.") };
 	if (error?.problem)
-		return { denied: false, text: `apfd cannot be reached: ${text}`, advice: "" };
+		return { denied: false, text: format(_("apfd cannot be reached: $0"), text), advice: "" };
 	return { denied: false, text, advice: "" };
+}
+
+/* The same for an error of modprobe. */
+export function explainModule(error) {
+	const found = MODULE_ADVICE.find(([pattern]) => pattern.test(error?.message || ""));
+	if (error?.problem === "access-denied")
+		return { ...explain(error), advice: _("Turn on administrative access in the bar at the top.") };
+	return { denied: false, text: format(_("The module was not loaded: $0"), error?.message || error?.problem), advice: found?.[1] || "" };
 }
 
 /* Sets figures that this host's kernel cannot count to NaN; apfd sends them as 0. */

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Formats numbers for people, with the units of apfctl. */
+import { _, format } from "./i18n.js";
 
 const NONE = "–";
+
+/* Compares names: "web-2" is before "web-10". */
+export const byName = new Intl.Collator(undefined, { numeric: true }).compare;
 
 function digits(value) {
 	return value >= 100 || value === 0 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
@@ -68,20 +72,20 @@ export function ranges(numbers) {
 
 export function vcpus(numbers) {
 	if (!numbers?.length)
-		return "all vCPUs";
-	return `vCPU ${ranges(numbers)}`;
+		return _("all vCPUs");
+	return format(_("vCPU $0"), ranges(numbers));
 }
 
 /* "12 s ago" for a time in milliseconds. */
 export function ago(msec, now) {
 	const sec = Math.max(0, Math.round((now - msec) / 1000));
 	if (sec < 5)
-		return "just now";
+		return _("just now");
 	if (sec < 120)
-		return `${sec} s ago`;
+		return format(_("$0 s ago"), sec);
 	if (sec < 7200)
-		return `${Math.round(sec / 60)} min ago`;
-	return `${Math.round(sec / 3600)} h ago`;
+		return format(_("$0 min ago"), Math.round(sec / 60));
+	return format(_("$0 h ago"), Math.round(sec / 3600));
 }
 
 /* Inputs of a decision, sorted by name, with few digits. */

@@ -7,6 +7,10 @@ import { App } from "./app.jsx";
 import { followTheme } from "./theme.js";
 
 followTheme(window);
+/* the title of the page */
+window.cockpit.translate();
+if (window.cockpit.language)
+	document.documentElement.lang = window.cockpit.language.replace("_", "-");
 const apfd = new Apfd(window.cockpit);
 apfd.start();
 createRoot(document.getElementById("apf")).render(<App apfd={apfd} />);

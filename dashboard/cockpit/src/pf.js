@@ -10,6 +10,7 @@ export * from "@patternfly/react-core/dist/esm/components/EmptyState/index.js";
 export * from "@patternfly/react-core/dist/esm/components/ExpandableSection/index.js";
 export * from "@patternfly/react-core/dist/esm/components/Icon/index.js";
 export * from "@patternfly/react-core/dist/esm/components/Label/index.js";
+export * from "@patternfly/react-core/dist/esm/components/Pagination/index.js";
 export * from "@patternfly/react-core/dist/esm/components/SearchInput/index.js";
 export * from "@patternfly/react-core/dist/esm/components/Spinner/index.js";
 export * from "@patternfly/react-core/dist/esm/components/Title/index.js";
