@@ -155,8 +155,12 @@ def latest(page, chart):
 
 
 def test_list(page, vms):
-    names = [e.get_attribute("data-vm") for e in page.find("tr[data-vm]")]
-    assert names == ["idle-1", "web-1"]
+    names = {e.get_attribute("data-vm") for e in page.find("tr[data-vm]")}
+    assert names == {"idle-1", "web-1"}
+    # cockpit's own code for addresses
+    page.js("location.hash = '#/?sort=-name'")
+    page.wait(lambda: [e.get_attribute("data-vm") for e in page.find("tr[data-vm]")] == ["web-1", "idle-1"], "the order of the address")
+    page.js("location.hash = '#/'")
     page.wait(lambda: "MiB" in page.text(row("web-1", 'td[data-label="On swap"]')), "swapped memory")
     assert not page.find("#apf-no-module")
 
@@ -202,7 +206,9 @@ def test_details_by_keyboard(page, nl, vms):
     page.wait(lambda: "Loading" not in page.text("#apf-drawer"), "apfd's answers")
     page.wait(lambda: any(int(e.get_attribute("data-count")) > 0 for e in page.find("#apf-drawer svg[data-count]")),
               "counts in the histogram")
-    assert str(vms[0].pid) in page.text("#apf-drawer .apf-facts")
+    assert page.js("return cockpit.location.options.vm") == "web-1"
+    # folded
+    assert str(vms[0].pid) in page.js("return document.querySelector('#apf-drawer .apf-facts').textContent")
     page.wait("#apf-drawer [data-check][data-state]", "what apfd finds about the VM")
     assert "older than the page" not in page.text("#apf-drawer")
     for _ in range(12):
@@ -243,8 +249,9 @@ def test_module_taken_away(page, host, nl):
     page.wait(lambda: "modprobe apf_host" in page.text("#apf-no-module"), "the banner")
     page.wait(row("web-1") + '[data-state="unknown"]', "the state to be unknown")
     page.shot(SHOTS / "no-module.png")
-    nl.load()
+    page.click("#apf-no-module button")
     page.wait(lambda: not page.find("#apf-no-module"), "the banner to go")
+    assert nl.loaded() and not page.text("#apf-load-refusal")
     page.wait(row("web-1") + '[data-state="on"]', "the gate to be known again")
 
 
@@ -255,6 +262,27 @@ def test_apfd_stopped_and_started_from_the_page(page, host):
     page.click("main .pf-v6-c-empty-state button")
     page.wait(row("web-1"), "the VMs again")
     assert host.run("systemctl is-active apfd").stdout.strip() == "active"
+
+
+def reload(host, browser):
+    with still(host):
+        browser.driver.switch_to.default_content()
+        browser.driver.refresh()
+        browser.wait(FRAME, "the frame of the page", LOGIN_SEC)
+        browser.driver.switch_to.frame(browser.find(FRAME)[0])
+        browser.wait(row("web-1"), "the VMs", LOGIN_SEC)
+
+
+def test_in_german(page, browser, host):
+    """Cockpit chooses the translation by a cookie of its shell."""
+    browser.driver.add_cookie({"name": "CockpitLang", "value": "de-de"})
+    try:
+        reload(host, browser)
+        assert page.text("h1") == "Swap-in virtueller Maschinen"
+    finally:
+        browser.driver.delete_cookie("CockpitLang")
+        reload(host, browser)
+    assert page.text("h1") == "Swap-in of virtual machines"
 
 
 def test_refused_to_an_ordinary_user(page, browser, cockpit, host, nl, vms):
