@@ -14,7 +14,7 @@
 #include "gate.h"
 #include "governor.h"
 #include "manager-bus.h"
-
+#include "recall-bus.h"
 #include "server.h"
 #include "stored.h"
 #include "tick.h"
@@ -272,6 +272,20 @@ static void on_work_done(void *userdata)
 		vms_request_name(m);
 }
 
+static void on_recall_progressed(struct recall_job *job, void *userdata)
+{
+	struct manager *m = userdata;
+
+	recall_bus_progressed(m->server, job);
+}
+
+static void on_recall_ended(struct recall_job *job, void *userdata)
+{
+	struct manager *m = userdata;
+
+	recall_bus_ended(m->server, job);
+}
+
 static const struct context_ops context_ops = {
 	.gate_changing = on_gate_changing,
 	.decided = on_decided,
@@ -283,6 +297,8 @@ static const struct context_ops context_ops = {
 	.restore = on_restore,
 	.announce = on_announce,
 	.work_done = on_work_done,
+	.recall_progressed = on_recall_progressed,
+	.recall_ended = on_recall_ended,
 };
 
 static int on_reload(void *userdata)
@@ -391,6 +407,7 @@ int manager_new(sd_event *event, const struct manager_options *options, struct m
 		return -ENOMEM;
 	registry_init(&m->context.vms);
 	vm_works_init(&m->context);
+	recalls_init(&m->context.recalls);
 	waiting_init(&m->waiting);
 	m->context.ops = &context_ops;
 	m->context.userdata = m;
@@ -489,6 +506,7 @@ struct manager *manager_free(struct manager *m)
 	if (!m)
 		return NULL;
 	/* First free the objects that call the manager, then the objects that they use. */
+	recalls_done(&m->context.recalls);
 	virt_free(m->context.virt);
 	foreign_free(m->foreign);
 	stored_free(m->context.stored);

@@ -10,6 +10,7 @@
 #include "log-control.h"
 #include "manager-bus.h"
 #include "polkit.h"
+#include "recall-bus.h"
 #include "suggest.h"
 #include "utf8.h"
 #include "virt.h"
@@ -29,6 +30,8 @@ int server_serve(struct server *s)
 	r = manager_bus_register(s);
 	if (r >= 0)
 		r = vm_bus_register(s);
+	if (r >= 0)
+		r = recall_bus_register(s);
 	if (r >= 0)
 		r = log_control_register(s);
 	if (r >= 0)
@@ -107,6 +110,17 @@ struct server *server_of(sd_bus_message *message)
 	sd_bus_slot *slot = sd_bus_get_current_slot(sd_bus_message_get_bus(message));
 
 	return sd_bus_slot_get_userdata(slot);
+}
+
+int server_add_node(char **nodes, size_t n, const char *path)
+{
+	nodes[n] = strdup(path);
+	if (nodes[n])
+		return 0;
+	while (n > 0)
+		free(nodes[--n]);
+	free(nodes);
+	return -ENOMEM;
 }
 
 /* Size of the requested name in error texts. */

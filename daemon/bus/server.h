@@ -67,4 +67,10 @@ struct server *server_of(sd_bus_message *message);
 /* server_no_such_vm: sets BUS_ERROR_NO_SUCH_VM and suggests similar names; returns -errno. */
 int server_no_such_vm(struct server *s, const char *wanted, sd_bus_error *error);
 
+/*
+ * server_add_node: for a function that lists objects: copies @path to element @n of @nodes. On
+ * failure frees @nodes with its strings, and returns -ENOMEM.
+ */
+int server_add_node(char **nodes, size_t n, const char *path);
+
 #endif /* APFD_SERVER_H */

@@ -14,6 +14,7 @@
 #include "genl.h"
 #include "history.h"
 #include "log.h"
+#include "recall-bus.h"
 #include "server.h"
 #include "utf8.h"
 #include "vm-change.h"
@@ -520,6 +521,9 @@ static const sd_bus_vtable vm_vtable[] = {
 	SD_BUS_METHOD_WITH_ARGS("History",
 		SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", decisions),
 		vm_list_decisions, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Recall",
+		SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("o", recall),
+		recall_bus_start, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_SIGNAL_WITH_ARGS("Decided",
 		SD_BUS_ARGS("s", state, "au", vcpus, "s", rule, "s", reason, "a{sd}", inputs,
 			    "b", dry_run), 0),
@@ -666,14 +670,8 @@ static int enumerate_objects(sd_bus *bus, const char *prefix, void *userdata, ch
 		return -ENOMEM;
 	REGISTRY_FOREACH(vm, vms)
 	{
-		nodes[n] = strdup(vm->path);
-		if (!nodes[n]) {
-			while (n > 0)
-				free(nodes[--n]);
-			free(nodes);
+		if (server_add_node(nodes, n++, vm->path) < 0)
 			return -ENOMEM;
-		}
-		n++;
 	}
 	*ret_nodes = nodes;
 	return 0;

@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
-#include <locale.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -12,6 +10,7 @@
 #include <syslog.h>
 
 #include "conf-parse.h"
+#include "number.h"
 #include "utf8.h"
 
 enum {
@@ -22,6 +21,9 @@ enum {
 	SHOWN_BYTES = 65, /* of a key or value in an error text */
 };
 
+/* About half of what a SATA SSD can read. */
+#define RECALL_RATE_DEFAULT_BYTES (UINT64_C(256) << 20)
+
 #define TICK_MIN_USEC (1 * USEC_PER_SEC) /* the bus promises at most one signal a second */
 /* The policy starts again after a gap of more than five seconds between two readings. */
 #define TICK_MAX_USEC (4 * USEC_PER_SEC)
@@ -29,7 +31,14 @@ enum {
 /* The first existing apfd.conf is read; of drop-ins with the same name, only the first is read. */
 static const char *const folders[] = { "/etc/apfd", "/run/apfd", "/usr/lib/apfd" };
 
-enum section { SECTION_NONE, SECTION_DAEMON, SECTION_POLICY, SECTION_VM, SECTION_UNKNOWN };
+enum section {
+	SECTION_NONE,
+	SECTION_DAEMON,
+	SECTION_POLICY,
+	SECTION_RECALL,
+	SECTION_VM,
+	SECTION_UNKNOWN,
+};
 
 /**
  * struct reader - state of one conf_load()
@@ -71,13 +80,13 @@ report_problem(struct reader *rd, bool error, const char *format, ...)
 
 /**
  * struct key - one row of the table
- * @offset: of the field in struct conf
+ * @offset, @size: of the field in struct conf
  * @parse: returns 0; -EINVAL; -ERANGE; -ENOMEM
  * @wanted: description of valid values, for error texts
  */
 struct key {
 	const char *name;
-	size_t offset;
+	size_t offset, size;
 	int (*parse)(const char *value, void *field);
 	const char *wanted;
 };
@@ -131,18 +140,28 @@ static int parse_foreign(const char *value, void *field)
 	return 0;
 }
 
-#define WANTED_BOOL "yes or no"
+static int parse_rate(const char *value, void *field)
+{
+	return number_parse_rate(value, field);
+}
 
 /* clang-format off */
+#define FIELD(f) offsetof(struct conf, f), sizeof(((struct conf *)NULL)->f)
 static const struct key daemon_keys[] = {
-	{ "LogLevel",	 offsetof(struct conf, log_level),   parse_level,
+	{ "LogLevel",	 FIELD(log_level),    parse_level,
 	  "emerg, alert, crit, err, warning, notice, info or debug" },
-	{ "TickSec",	 offsetof(struct conf, tick_usec),   parse_tick,
-	  "a time from 1s to 4s" },
-	{ "OnExit",	 offsetof(struct conf, on_exit),     parse_on_exit, "keep or restore" },
-	{ "ForeignVMs",	 offsetof(struct conf, foreign_vms), parse_foreign, "yes, no or auto" },
-	{ "DryRun",	 offsetof(struct conf, dry_run),     parse_bool, WANTED_BOOL },
+	{ "TickSec",	 FIELD(tick_usec),    parse_tick, "a time from 1s to 4s" },
+	{ "OnExit",	 FIELD(on_exit),      parse_on_exit, "keep or restore" },
+	{ "ForeignVMs",	 FIELD(foreign_vms),  parse_foreign, "yes, no or auto" },
+	{ "DryRun",	 FIELD(dry_run),      parse_bool, "yes or no" },
+	{},
 };
+
+static const struct key recall_keys[] = {
+	{ "RatePerSec",	 FIELD(recall_rate_bytes), parse_rate, NUMBER_RATE_WANTED },
+	{},
+};
+#undef FIELD
 /* clang-format on */
 
 static void set_defaults(struct conf *c)
@@ -152,6 +171,7 @@ static void set_defaults(struct conf *c)
 	c->on_exit = CONF_ON_EXIT_KEEP;
 	c->foreign_vms = CONF_FOREIGN_AUTO;
 	c->dry_run = false;
+	c->recall_rate_bytes = RECALL_RATE_DEFAULT_BYTES;
 	policy_params_init(&c->policy);
 }
 
@@ -161,12 +181,7 @@ static void reset_field(struct conf *c, const struct key *k)
 	struct conf fresh = {};
 
 	set_defaults(&fresh);
-	if (k->parse == parse_bool)
-		*(bool *)((char *)c + k->offset) = *(bool *)((char *)&fresh + k->offset);
-	else if (k->parse == parse_tick)
-		*(uint64_t *)((char *)c + k->offset) = *(uint64_t *)((char *)&fresh + k->offset);
-	else
-		*(int *)((char *)c + k->offset) = *(int *)((char *)&fresh + k->offset);
+	memcpy((char *)c + k->offset, (char *)&fresh + k->offset, k->size);
 }
 
 static void report_bad_value(struct reader *rd, int r, const char *key, const char *value,
@@ -179,27 +194,31 @@ static void report_bad_value(struct reader *rd, int r, const char *key, const ch
 		       r == -ERANGE ? "out of range" : "not understood", wanted);
 }
 
-static void assign_daemon(struct reader *rd, const char *key, const char *value)
+static void report_unknown_key(struct reader *rd, const char *key, const char *section)
 {
 	char shown[SHOWN_BYTES];
+
+	utf8_excerpt(key, shown, sizeof(shown));
+	report_problem(rd, false, "Unknown key \"%s\" in [%s], ignoring it", shown, section);
+}
+
+/* @k: the keys of the section, up to one without a name */
+static void assign(struct reader *rd, const struct key *k, const char *section, const char *key,
+		   const char *value)
+{
 	int r;
 
-	for (size_t i = 0; i < ELEMENTSOF(daemon_keys); i++) {
-		const struct key *k = &daemon_keys[i];
-
-		if (!streq(key, k->name))
-			continue;
-		if (!*value) {
-			reset_field(rd->conf, k);
-			return;
-		}
+	while (k->name && !streq(key, k->name))
+		k++;
+	if (!k->name) {
+		report_unknown_key(rd, key, section);
+	} else if (!*value) {
+		reset_field(rd->conf, k);
+	} else {
 		r = k->parse(value, (char *)rd->conf + k->offset);
 		if (r < 0)
 			report_bad_value(rd, r, key, value, k->wanted);
-		return;
 	}
-	utf8_excerpt(key, shown, sizeof(shown));
-	report_problem(rd, false, "Unknown key \"%s\" in [Daemon], ignoring it", shown);
 }
 
 static const struct policy_key *find_policy_key(const char *name)
@@ -248,7 +267,7 @@ static void assign_rest(struct reader *rd, const char *value)
 static void assign_policy(struct reader *rd, const char *key, const char *value)
 {
 	const struct policy_key *k = find_policy_key(key);
-	char shown[SHOWN_BYTES], wanted[128];
+	char wanted[128];
 	int r;
 
 	if (streq(key, POLICY_KEY_REST)) {
@@ -256,8 +275,7 @@ static void assign_policy(struct reader *rd, const char *key, const char *value)
 		return;
 	}
 	if (!k) {
-		utf8_excerpt(key, shown, sizeof(shown));
-		report_problem(rd, false, "Unknown key \"%s\" in [Policy], ignoring it", shown);
+		report_unknown_key(rd, key, "Policy");
 		return;
 	}
 	if (!*value) {
@@ -278,7 +296,6 @@ static int assign_vm(struct reader *rd, const char *key, const char *value)
 {
 	struct conf_vm *vm = &rd->conf->vms[rd->vm];
 	_cleanup_(settings_done) struct settings copy = SETTINGS_NONE;
-	char shown[SHOWN_BYTES];
 	int r;
 
 	if (streq(key, "Mode")) {
@@ -289,8 +306,7 @@ static int assign_vm(struct reader *rd, const char *key, const char *value)
 		return 0;
 	}
 	if (!streq(key, "VCPUModes")) {
-		utf8_excerpt(key, shown, sizeof(shown));
-		report_problem(rd, false, "Unknown key \"%s\" in [VM], ignoring it", shown);
+		report_unknown_key(rd, key, "VM");
 		return 0;
 	}
 	if (!*value) {
@@ -381,6 +397,8 @@ static int begin_section(struct reader *rd, char *text)
 		rd->section = SECTION_DAEMON;
 	else if (streq(text, "Policy"))
 		rd->section = SECTION_POLICY;
+	else if (streq(text, "Recall"))
+		rd->section = SECTION_RECALL;
 	else if (streq(text, "VM") || strncmp(text, "VM ", 3) == 0 || strncmp(text, "VM\t", 3) == 0)
 		return begin_vm(rd, text + 2);
 	else {
@@ -409,7 +427,10 @@ static int parse_line(struct reader *rd, char *line)
 	value = strip(equals + 1);
 	switch (rd->section) {
 	case SECTION_DAEMON:
-		assign_daemon(rd, key, value);
+		assign(rd, daemon_keys, "Daemon", key, value);
+		break;
+	case SECTION_RECALL:
+		assign(rd, recall_keys, "Recall", key, value);
 		break;
 	case SECTION_POLICY:
 		assign_policy(rd, key, value);
@@ -651,46 +672,4 @@ struct conf *conf_free(struct conf *c)
 	free(c->files);
 	free(c);
 	return NULL;
-}
-
-/* "?" matches a character, not a byte: names are UTF-8, whatever locale apfd was started with. */
-static bool glob_matches(const char *glob, const char *name)
-{
-	static locale_t utf8;
-	locale_t before;
-	bool matches;
-
-	if (!utf8)
-		utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-	before = utf8 ? uselocale(utf8) : (locale_t)0;
-	matches = fnmatch(glob, name, 0) == 0;
-	if (before)
-		uselocale(before);
-	return matches;
-}
-
-int conf_vm_settings(const struct conf *c, const char *name, const char *id, struct settings *ret)
-{
-	_cleanup_(settings_done) struct settings s = SETTINGS_NONE;
-	int r;
-
-	for (size_t i = 0; i < c->n_vms; i++) {
-		const struct conf_vm *vm = &c->vms[i];
-
-		if (!glob_matches(vm->glob, name) && !(id[0] && glob_matches(vm->glob, id)))
-			continue;
-		if (vm->settings.mode != SETTINGS_UNSET)
-			s.mode = vm->settings.mode;
-		if (vm->vcpus_reset)
-			s.n_vcpus = 0;
-		for (size_t k = 0; k < vm->settings.n_vcpus; k++) {
-			r = settings_set_vcpu(&s, vm->settings.vcpus[k].index,
-					      vm->settings.vcpus[k].mode);
-			if (r < 0)
-				return r;
-		}
-	}
-	*ret = s;
-	s = SETTINGS_NONE;
-	return 0;
 }

@@ -36,6 +36,7 @@ struct conf_vm {
  * @tick_usec: interval between two readings
  * @foreign_vms: &enum conf_foreign; search for VMs that libvirt does not know
  * @dry_run: announce decisions, but change no gates
+ * @recall_rate_bytes: how much a recall brings back a second, at most; RECALL_UNLIMITED
  * @vms: [VM] sections, in the order in which they were read
  * @files: the files that were read, in that order; ends with NULL
  */
@@ -45,6 +46,7 @@ struct conf {
 	int on_exit;
 	int foreign_vms;
 	bool dry_run;
+	uint64_t recall_rate_bytes;
 	struct policy_params policy;
 	struct conf_vm *vms;
 	size_t n_vms;

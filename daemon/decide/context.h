@@ -16,6 +16,7 @@
 #include "cgroup-users.h"
 #include "host-state.h"
 #include "policy.h"
+#include "recalls.h"
 #include "registry.h"
 #include "swapdev.h"
 #include "vm-work.h"
@@ -41,6 +42,8 @@ struct vm;
  * @restore: apfd ends, and the gates of @vm are to be the kernel's again
  * @announce: the VM is to be announced on the bus
  * @work_done: there is no more work, see vm-work.h
+ * @recall_progressed: a second has passed since @job began, or since the last call
+ * @recall_ended: @job has ended; it is freed after this call
  */
 struct context_ops {
 	void (*gate_changing)(struct vm *vm, const struct gate_change *change, void *userdata);
@@ -53,6 +56,8 @@ struct context_ops {
 	void (*restore)(struct vm *vm, void *userdata);
 	void (*announce)(struct vm *vm, void *userdata);
 	void (*work_done)(void *userdata);
+	void (*recall_progressed)(struct recall_job *job, void *userdata);
+	void (*recall_ended)(struct recall_job *job, void *userdata);
 };
 
 /**
@@ -61,6 +66,7 @@ struct context_ops {
  * @cgroup_users: how many of them use a control group
  * @stored: settings of VMs that libvirt does not know
  * @works: those with work
+ * @recalls: the recalls under way
  * @swap: the host's swap devices, from the last reading
  * @host: the host's memory
  * @policy: thresholds and times
@@ -83,6 +89,7 @@ struct context {
 	struct stored *stored;
 	struct registry vms;
 	struct vm_works works;
+	struct recalls recalls;
 	struct cgroup_users cgroup_users;
 	struct swapdevs swap;
 	struct host_state host;

@@ -42,10 +42,14 @@ static const struct bus_failure failures[] = {
 	{ BUS_ERROR_NO_SUCH_SETTINGS, STATUS_NO_SUCH_VM, NULL,
 	  "'apfctl list --stored' shows all stored settings" },
 	{ BUS_ERROR_VM_RUNS, STATUS_FAILED, NULL, "'apfctl set VM default --persistent'" },
+	{ BUS_ERROR_NO_ROOM, STATUS_FAILED, NULL, "free memory, or raise the limit, first" },
+	{ BUS_ERROR_BUSY, STATUS_FAILED, NULL, NULL },
 	{ BUS_ERROR_FAILED, STATUS_FAILED, NULL, "see 'journalctl -u apfd'" },
+	{ SD_BUS_ERROR_INVALID_ARGS, STATUS_FAILED, NULL,
+	  "are apfd and apfctl of the same version?" },
 	{ SD_BUS_ERROR_LIMITS_EXCEEDED, STATUS_FAILED, NULL, "try again" },
 	{ SD_BUS_ERROR_ACCESS_DENIED, STATUS_NOT_ALLOWED, NULL,
-	  "run it as root, or let polkit allow you org.apfd.manage" },
+	  "run it as root, or let polkit allow you " POLKIT_ACTION_MANAGE },
 	{ SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, STATUS_NOT_ALLOWED, NULL,
 	  "run it as root, or on a terminal without --no-ask-password" },
 	{ SD_BUS_ERROR_SERVICE_UNKNOWN, STATUS_MISSING, "apfd is not running",
@@ -99,10 +103,18 @@ static const struct bus_failure *failure_find(const struct client *client, const
 	static const struct bus_failure remote = { NULL, STATUS_MISSING,
 						   "the connection to the host ended",
 						   "does 'ssh HOST systemd-stdio-bridge' work?" };
+	/* The other changes have another action of polkit. */
+	static const struct bus_failure recall = {
+		NULL, STATUS_NOT_ALLOWED, NULL,
+		"run it as root, or let polkit allow you " POLKIT_ACTION_RECALL
+	};
 
 	/* UnknownObject means "the VM has ended" only if the call was about a VM. */
 	if (name && strcmp(name, SD_BUS_ERROR_UNKNOWN_OBJECT) == 0 && subject[0] == '\0')
 		return &unknown;
+	if (name && strcmp(name, SD_BUS_ERROR_ACCESS_DENIED) == 0 &&
+	    strcmp(client->task, "recall") == 0)
+		return &recall;
 	for (size_t i = 0; i < ELEMENTSOF(failures); i++) {
 		if (!name || strcmp(failures[i].name, name) != 0)
 			continue;
@@ -581,4 +593,77 @@ int bus_set_mode(struct client *client, const char *name, const char *path,
 		return status;
 	polkit_agent_start(client);
 	return call(client, m, target, CHANGE_TIMEOUT_USEC, &reply);
+}
+
+static int new_recall(struct client *client, const char *path, uint64_t rate_bytes,
+		      sd_bus_message **ret_m)
+{
+	int r, status;
+
+	status = new_call(client, path, BUS_INTERFACE_VM, "Recall", ret_m);
+	if (status != STATUS_OK)
+		return status;
+	if (rate_bytes)
+		r = sd_bus_message_append(*ret_m, "a{sv}", 1, "RatePerSec", "t", rate_bytes);
+	else
+		r = sd_bus_message_append(*ret_m, "a{sv}", 0);
+	if (r >= 0)
+		r = sd_bus_message_set_allow_interactive_authorization(*ret_m,
+								       client->ask_password);
+	return r < 0 ? status_fail(STATUS_FAILED, "%s: cannot make a D-Bus message: %s",
+				   client->task, strerror(-r))
+		     : STATUS_OK;
+}
+
+int bus_recall(struct client *client, const char *name, const char *path, uint64_t rate_bytes,
+	       char **ret_path)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+	const char *recall;
+	int r, status;
+
+	status = new_recall(client, path, rate_bytes, &m);
+	if (status != STATUS_OK)
+		return status;
+	polkit_agent_start(client);
+	status = call(client, m, name, CHANGE_TIMEOUT_USEC, &reply);
+	if (status != STATUS_OK)
+		return status;
+	r = sd_bus_message_read(reply, "o", &recall);
+	if (r < 0)
+		return bus_fail_message(client, "the recall", NULL, r);
+	*ret_path = strdup(recall);
+	return *ret_path ? STATUS_OK : status_fail(STATUS_FAILED, "out of memory");
+}
+
+int bus_cancel_recall(struct client *client, const char *name, const char *path)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+	int r, status;
+
+	status = new_call(client, path, BUS_INTERFACE_RECALL, "Cancel", &m);
+	if (status != STATUS_OK)
+		return status;
+	r = sd_bus_message_set_allow_interactive_authorization(m, client->ask_password);
+	if (r >= 0)
+		r = sd_bus_call(client->bus, m, CHANGE_TIMEOUT_USEC, &error, &reply);
+	/* It has just ended. */
+	if (r < 0 && sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_OBJECT))
+		return STATUS_OK;
+	return r < 0 ? bus_fail_call(client, name, &error, r) : STATUS_OK;
+}
+
+bool bus_recall_is_there(struct client *client, const char *path)
+{
+	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+	_cleanup_free_ char *state = NULL;
+	int r;
+
+	r = sd_bus_get_property_string(client->bus, BUS_NAME, path, BUS_INTERFACE_RECALL, "State",
+				       &error, &state);
+	return r >= 0 || !(sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_OBJECT) ||
+			   sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_METHOD) ||
+			   sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_INTERFACE) ||
+			   sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_PROPERTY));
 }

@@ -80,6 +80,18 @@ int bus_set_mode(struct client *client, const char *name, const char *path,
 int bus_new_set_mode(struct client *client, const char *path, const struct mode_change *change,
 		     sd_bus_message **ret_m);
 
+/**
+ * bus_recall() - starts to bring the memory of the VM back from swap
+ * @rate_bytes: at most so many bytes a second; UINT64_MAX: no limit; 0: as configured
+ * @ret_path: D-Bus object of the recall; the caller frees it
+ */
+int bus_recall(struct client *client, const char *name, const char *path, uint64_t rate_bytes,
+	       char **ret_path);
+int bus_cancel_recall(struct client *client, const char *name, const char *path);
+
+/* Whether the recall is under way; true, too, if apfd does not answer. */
+bool bus_recall_is_there(struct client *client, const char *path);
+
 /* Lets apfd read its configuration again. */
 int bus_reload(struct client *client);
 

@@ -13,6 +13,8 @@
 #define BUS_PATH_VM	      BUS_PATH_ROOT "/vm"
 #define BUS_INTERFACE_MANAGER "org.apfd.Manager1"
 #define BUS_INTERFACE_VM      "org.apfd.VM1"
+#define BUS_PATH_RECALL	      BUS_PATH_ROOT "/recall"
+#define BUS_INTERFACE_RECALL  "org.apfd.Recall1"
 
 /* Names of systemd, for "systemctl service-log-level". */
 #define BUS_PATH_LOG_CONTROL	  "/org/freedesktop/LogControl1"
@@ -25,14 +27,17 @@
 #define BUS_ERROR_INVALID_CONFIG "org.apfd.Error.InvalidConfig"
 #define BUS_ERROR_NO_HOST_MODULE "org.apfd.Error.NoHostModule"
 #define BUS_ERROR_NOT_WATCHED	 "org.apfd.Error.NotWatched"
+#define BUS_ERROR_NO_ROOM	 "org.apfd.Error.NoRoom"
+#define BUS_ERROR_BUSY		 "org.apfd.Error.Busy"
 #define BUS_ERROR_FAILED	 "org.apfd.Error.Failed"
 
 /* Of ForgetStored(). */
 #define BUS_ERROR_NO_SUCH_SETTINGS "org.apfd.Error.NoSuchSettings"
 #define BUS_ERROR_VM_RUNS	   "org.apfd.Error.VMRuns"
 
-/* The polkit action for every method that changes something. */
+/* The polkit actions: for every method that changes something; for recalls. */
 #define POLKIT_ACTION_MANAGE "org.apfd.manage"
+#define POLKIT_ACTION_RECALL "org.apfd.recall"
 
 /* Namespace and prefix of apfd's element in the metadata of a libvirt domain. */
 #define METADATA_URI	"https://apfd.org/xmlns/1"
@@ -80,6 +85,14 @@
 #define NAME_WAITER_OLD	    "waiter-old"
 #define NAME_REPORT_GONE    "report-gone"
 #define NAME_SLOT_STUCK	    "slot-stuck"
+
+/* State of a recall. */
+#define NAME_RUNNING   "running"
+#define NAME_DONE      "done"
+#define NAME_CANCELLED "cancelled"
+#define NAME_VM_ENDED  "vm-ended"
+#define NAME_NO_ROOM   "no-room"
+#define NAME_FAILED    "failed"
 
 /* Keys of GuestReport. Counters: stats_count_names; figures of the policy: policy_figure_names. */
 extern const char *const guest_names[APF_GUEST_A_MAX + 1];

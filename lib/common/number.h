@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Decimal numbers in files of the kernel. */
+/* Decimal numbers, in files of the kernel and from users. */
 #ifndef APFD_NUMBER_H
 #define APFD_NUMBER_H
 
@@ -10,5 +10,19 @@
  * of the text; moves *s behind the digits. 0; -EBADMSG: no number, or more than 2^64 - 1.
  */
 int number_parse(const char **s, const char *ends, uint64_t *ret);
+
+/*
+ * number_parse_bytes: a whole number of bytes, with K, M, G or T behind it for its multiple by
+ * powers of 1024. 0; -EINVAL: not such a text; -ERANGE: more than 2^63 - 1.
+ */
+int number_parse_bytes(const char *s, uint64_t *ret);
+
+/*
+ * number_parse_rate: bytes per second, as number_parse_bytes() reads them, from 1M to 1T, or
+ * "unlimited", which is UINT64_MAX. 0; -EINVAL; -ERANGE.
+ */
+int number_parse_rate(const char *s, uint64_t *ret);
+
+#define NUMBER_RATE_WANTED "a number of bytes from 1M to 1T, like 256M, or unlimited"
 
 #endif /* APFD_NUMBER_H */

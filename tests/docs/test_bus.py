@@ -10,7 +10,7 @@ from mdoc import Page, items, marked
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGE = Page('org.apfd.5')
-INTERFACES = ['org.apfd.Manager1', 'org.apfd.VM1']
+INTERFACES = ['org.apfd.Manager1', 'org.apfd.Recall1', 'org.apfd.VM1']
 
 
 def section(interface, part):
@@ -149,6 +149,8 @@ def test_apfctl_hears_signals(interfaces):
     """Each with the types it has."""
     source = (ROOT / 'lib' / 'client' / 'watch.c').read_text()
     heard = dict(re.findall(r'\{ BUS_INTERFACE_VM, "(\w+)", "([a-z{}]+)"', source))
+    recall = (ROOT / 'lib' / 'client' / 'recall.c').read_text()
+    heard['Finished'] = re.search(r'recall_read_end\(.*?sd_bus_message_read\(m, "(\w+)"', recall, re.S).group(1)
     described = {
         signal.get('name'): ''.join(arg.get('type') for arg in signal.findall('arg'))
         for interface in interfaces.values() for signal in interface.findall('signal')

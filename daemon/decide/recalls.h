@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The recalls under way: one for each VM, a few on the host. Slows them down while other VMs
+ * suffer.
+ */
+#ifndef APFD_RECALLS_H
+#define APFD_RECALLS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <systemd/sd-event.h>
+
+#include "names.h"
+#include "recall.h"
+#include "recall-plan.h"
+#include "uuid.h"
+
+struct context;
+struct vm;
+
+/* Each has a thread; TasksMax= of the unit allows for them. */
+enum { RECALLS_MAX = 4 };
+
+/**
+ * struct recall_job - a recall that was started
+ * @path: D-Bus object path
+ * @uuid, @vm_path, @vm_name: of the VM, which may have ended
+ * @rate_bytes: upper limit a second, or RECALL_UNLIMITED
+ * @slowed: other VMs suffer
+ * @progress: as last read
+ * @bytes_per_sec: brought back since the reading before that, per second
+ * @read_usec: time of the last reading, CLOCK_MONOTONIC
+ */
+struct recall_job {
+	TAILQ_ENTRY(recall_job) list;
+	struct context *context;
+	char path[sizeof(BUS_PATH_RECALL) + 12];
+	char uuid[UUID_LEN + 1];
+	char vm_path[UUID_PATH_LEN + 1];
+	char *vm_name;
+	uint64_t rate_bytes;
+	struct recall *recall;
+	struct recall_brake brake;
+	bool slowed;
+	struct recall_progress progress;
+	uint64_t bytes_per_sec;
+	uint64_t read_usec;
+};
+
+/**
+ * struct recalls
+ * @last_id: number in the path of the last job
+ * @timer: while there are jobs
+ */
+struct recalls {
+	TAILQ_HEAD(, recall_job) jobs;
+	size_t n;
+	uint32_t last_id;
+	sd_event_source *timer;
+};
+
+void recalls_init(struct recalls *r);
+/* recalls_done: ends all recalls, without calling recall_ended. */
+void recalls_done(struct recalls *r);
+
+/*
+ * recalls_start: brings the memory of @vm back. @rate_bytes: 0 for the configured rate.
+ * 0; -EBUSY: a recall of this VM is under way; -EAGAIN: RECALLS_MAX are under way; -ESRCH: the
+ * process of the VM is not known; -ENOSPC: there is no room, and @text, of RECALL_TEXT_MAX bytes,
+ * has the figures; other errors: it cannot be started.
+ */
+int recalls_start(struct vm *vm, uint64_t rate_bytes, struct recall_job **ret, char *text);
+
+/* recalls_find: by object path; NULL if there is none. */
+struct recall_job *recalls_find(struct recalls *r, const char *path);
+
+#endif /* APFD_RECALLS_H */

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Memory brought back from swap: real processes and real calls of the kernel, made-up facts about swap."""
+
+import os
+import struct
+import subprocess
+import sys
+
+import dbus
+import pytest
+
+from apfdtest import OTHER_UID, PROPERTIES, VM, let_pass, wait_for
+
+WEB1 = "/org/apfd/vm/11111111_aaaa_4bbb_8ccc_000000000001"
+WEB2 = "/org/apfd/vm/11111111_aaaa_4bbb_8ccc_000000000002"
+RECALL = "org.apfd.Recall1"
+SCOPE = "/machine.slice/web1.scope"
+PAGE = os.sysconf("SC_PAGE_SIZE")
+PRESENT, SWAPPED = 1 << 63, 1 << 62
+PAGES = 512
+
+# The memory of a VM: private, or a memfd, of which only every other page has data. No page is mapped.
+MEMORY = """
+import ctypes, os, sys, time
+kind, pages, page = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+if kind == "private":
+    address = libc.mmap(None, pages * page, 3, 0x22, -1, 0)
+else:
+    fd = os.memfd_create("pc.ram")
+    os.ftruncate(fd, pages * page)
+    for i in range(0, pages, 2):
+        os.pwrite(fd, b"x", i * page)
+    address = libc.mmap(None, pages * page, 3, 1, fd, 0)
+libc.madvise(ctypes.c_void_p(address), ctypes.c_size_t(pages * page), 15)  # no huge pages
+print(address, flush=True)
+time.sleep(600)
+"""
+
+
+def write(path, text):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path + ".new", "w", encoding="ascii") as f:
+        f.write(text)
+    os.rename(path + ".new", path)
+
+
+class Memory:
+    """A process, and what the made-up /proc says of it."""
+
+    def __init__(self, directory, name, kind="private"):
+        self.directory, self.kind = directory, kind
+        self.popen = subprocess.Popen([sys.executable, "-c", MEMORY, kind, str(PAGES), str(PAGE)],
+                                      stdout=subprocess.PIPE, text=True)
+        self.pid = self.popen.pid
+        self.address = int(self.popen.stdout.readline())
+        with open(f"{directory}/{name}.pid", "w", encoding="ascii") as f:
+            f.write(str(self.pid))
+        self.proc = f"{directory}/proc/{self.pid}"
+        self.swapped = range(0, PAGES, 3) if kind == "private" else range(0, PAGES, 2)
+        with open(f"/proc/{self.pid}/maps", encoding="ascii") as f:
+            [maps] = [line for line in f if line.startswith(f"{self.address:x}-")] if kind != "private" else \
+                [f"{self.address:x}-{self.address + PAGES * PAGE:x} rw-p 00000000 00:00 0 \n"]
+        write(f"{self.proc}/maps", maps)
+        write(f"{self.proc}/status", f"Name:\tqemu\nRssShmem:\t0 kB\nVmSwap:\t{len(self.swapped) * PAGE // 1024} kB\n")
+        write(f"{self.proc}/cgroup", f"0::{SCOPE}\n")
+        os.symlink(f"/proc/{self.pid}/fd", f"{self.proc}/fd")
+        # A sparse file with an entry for each page of the address space.
+        with open(f"{self.proc}/pagemap", "wb") as f:
+            f.seek(self.address // PAGE * 8)
+            f.write(b"".join(struct.pack("<Q", SWAPPED if kind == "private" and i in self.swapped else 0)
+                             for i in range(PAGES)))
+
+    def mapped(self):
+        """Which of its pages are really mapped."""
+        with open(f"/proc/{self.pid}/pagemap", "rb") as f:
+            f.seek(self.address // PAGE * 8)
+            entries = struct.unpack(f"<{PAGES}Q", f.read(PAGES * 8))
+        return [i for i, entry in enumerate(entries) if entry & PRESENT]
+
+    def end(self):
+        self.popen.kill()
+        self.popen.wait()
+        self.popen.stdout.close()
+
+
+class World:
+    def __init__(self, directory):
+        self.directory = directory
+        self.memories = []
+        self.host(4096, 2048)
+        self.group(1024, 256)
+
+    def host(self, total_mib, available_mib):
+        write(f"{self.directory}/proc/meminfo", f"MemTotal: {total_mib * 1024} kB\nMemFree: 1 kB\n"
+              f"MemAvailable: {available_mib * 1024} kB\n")
+
+    def group(self, limit_mib, current_mib):
+        group = f"{self.directory}/cgroup{SCOPE}"
+        write(f"{group}/memory.max", f"{limit_mib << 20}\n")
+        write(f"{group}/memory.high", "max\n")
+        write(f"{group}/memory.current", f"{current_mib << 20}\n")
+
+    def memory(self, name, kind="private"):
+        self.memories.append(Memory(self.directory, name, kind))
+        return self.memories[-1]
+
+
+@pytest.fixture
+def world(directory):
+    w = World(directory)
+    yield w
+    for memory in w.memories:
+        memory.end()
+
+
+@pytest.fixture
+def start(start_apfd, domains_uri, directory, world):
+    def started():
+        apfd = start_apfd("--connect", domains_uri, "--pid-dir", directory, f"--proc-dir={directory}/proc",
+                          f"--sys-dir={directory}/sys", f"--cgroup-dir={directory}/cgroup")
+        wait_for("the processes", lambda: [o for o in apfd.managed().values() if o[VM]["PID"]]
+                 == [o for o in apfd.managed().values() if str(o[VM]["Name"]).startswith("web")][:len(world.memories)])
+        return apfd
+
+    return started
+
+
+def recall(apfd, path=WEB1, **options):
+    typed = {k: dbus.UInt64(v) for k, v in options.items()}
+    return str(apfd.object(path, VM).Recall(dbus.Dictionary(typed, signature="sv")))
+
+
+def finished(apfd, path):
+    """(result, total, done, text)"""
+    [signal] = wait_for("the end", lambda: apfd.signals_of("Finished", path))
+    return tuple(signal[4])
+
+
+def refused(call):
+    with pytest.raises(dbus.DBusException) as e:
+        call()
+    return e.value.get_dbus_name(), e.value.get_dbus_message()
+
+
+@pytest.mark.parametrize("kind", ["private", "memfd"])
+def test_pages_on_swap_are_mapped_and_no_others(start, world, kind):
+    memory = world.memory("web1", kind)
+    assert memory.mapped() == []
+    apfd = start()
+    path = recall(apfd)
+    n = len(memory.swapped) * PAGE
+    assert finished(apfd, path) == ("done", n, n, "")
+    assert memory.mapped() == list(memory.swapped)
+    # The object is gone, and the bus was told.
+    assert path not in apfd.managed()
+    assert [s[4][0] for s in apfd.signals_of("InterfacesAdded")] == [path]
+    wait_for("the removal", lambda: [s[4][0] for s in apfd.signals_of("InterfacesRemoved")] == [path])
+
+
+def test_nothing_on_swap(start, world):
+    memory = world.memory("web1")
+    with open(f"{memory.proc}/pagemap", "r+b") as f:
+        f.seek(memory.address // PAGE * 8)
+        f.write(bytes(PAGES * 8))
+    apfd = start()
+    assert finished(apfd, recall(apfd)) == ("done", 0, 0, "")
+    assert memory.mapped() == []
+
+
+def test_progress_and_cancellation(start, world):
+    memory = world.memory("web1")
+    apfd = start()
+    path = recall(apfd, RatePerSec=1 << 18)
+    assert apfd.get(RECALL, "VM", path) == WEB1
+    assert apfd.get(RECALL, "State", path) == "running"
+    assert apfd.get(RECALL, "LimitPerSec", path) == (1 << 18) / 4
+    assert refused(lambda: recall(apfd))[0] == "org.apfd.Error.Busy"
+    changes = wait_for("progress", lambda: [s[4] for s in apfd.signals_of("PropertiesChanged", path)])
+    interface, changed, _ = changes[0]
+    assert interface == RECALL
+    assert set(changed) == {"TotalBytes", "DoneBytes", "BytesPerSec", "LimitPerSec", "Slowed"}
+    total = len(memory.swapped) * PAGE
+    assert changed["TotalBytes"] == total and changed["DoneBytes"] < total and not changed["Slowed"]
+    apfd.object(path, RECALL).Cancel()
+    result, _, done, text = finished(apfd, path)
+    assert (result, text) == ("cancelled", "cancelled") and done < total
+    assert memory.mapped() == list(memory.swapped)[:int(done) // PAGE]
+    # The VM can be recalled again.
+    assert finished(apfd, recall(apfd))[0] == "done"
+
+
+def test_rate_is_kept(start, world):
+    """Two thirds of a MiB; a quarter of a MiB a second is the rate, and it grows to the whole of it."""
+    memory = world.memory("web1")
+    apfd = start()
+    path = recall(apfd, RatePerSec=1 << 18)
+    let_pass(2.5)
+    done = apfd.get(RECALL, "DoneBytes", path)
+    assert 0 < done < 2.5 * (1 << 18)
+    assert len(memory.mapped()) * PAGE <= 2.5 * (1 << 18) + 16 * PAGE
+
+
+@pytest.mark.parametrize("host, group, what", [
+    ((4096, 128), (1024, 256), "0 MiB that the host has available"),
+    ((4096, 2048), (256, 256), "0 MiB below the limit of the control group " + SCOPE),
+])
+def test_refused_with_the_figures(start, world, host, group, what):
+    memory = world.memory("web1")
+    world.host(*host)
+    world.group(*group)
+    apfd = start()
+    name, text = refused(lambda: recall(apfd))
+    assert name == "org.apfd.Error.NoRoom"
+    assert what in text
+    assert memory.mapped() == []
+
+
+def test_limit_that_is_lowered_on_the_way(start, world):
+    memory = world.memory("web1")
+    apfd = start()
+    path = recall(apfd, RatePerSec=1 << 18)
+    wait_for("some pages", lambda: len(memory.mapped()) > 16)
+    world.group(256, 256)
+    result, total, done, text = finished(apfd, path)
+    assert result == "no-room" and SCOPE in text
+    assert 0 < done < total
+
+
+def test_vm_that_ends_on_the_way(start, world):
+    memory = world.memory("web1")
+    apfd = start()
+    path = recall(apfd, RatePerSec=1 << 18)
+    wait_for("some pages", memory.mapped)
+    memory.end()
+    assert finished(apfd, path)[0] == "vm-ended"
+
+
+def test_daemon_ends_on_the_way(start, world):
+    world.memory("web1")
+    apfd = start()
+    recall(apfd, RatePerSec=1 << 18)
+    assert apfd.stop() == 0
+
+
+def test_two_vms_at_once(start, world):
+    memories = [world.memory("web1"), world.memory("web2")]
+    apfd = start()
+    paths = [recall(apfd, RatePerSec=1 << 20), recall(apfd, WEB2)]
+    assert len(set(paths)) == 2
+    assert [finished(apfd, path)[0] for path in paths] == ["done", "done"]
+    assert [m.mapped() for m in memories] == [list(m.swapped) for m in memories]
+
+
+def test_vm_without_a_process(start, world):
+    apfd = start()
+    assert refused(lambda: recall(apfd))[0] == "org.apfd.Error.Failed"
+
+
+def test_process_that_cannot_be_read(start, world):
+    memory = world.memory("web1")
+    os.unlink(f"{memory.proc}/pagemap")
+    os.mkdir(f"{memory.proc}/pagemap")
+    apfd = start()
+    result, _, _, text = finished(apfd, recall(apfd))
+    assert result == "failed" and "cannot read" in text
+
+
+def test_wrong_options(start, world):
+    apfd = start()
+    for options in ({"Rate": dbus.UInt64(1)}, {"RatePerSec": "fast"}):
+        name, _ = refused(lambda o=options: apfd.object(WEB1, VM).Recall(dbus.Dictionary(o, signature="sv")))
+        assert name == "org.freedesktop.DBus.Error.InvalidArgs"
+
+
+def test_others_need_permission(start, world, polkit):
+    world.memory("web1")
+    apfd = start()
+
+    def call(path, interface, method, signature="", args=()):
+        return apfd.call_as(OTHER_UID, path, interface, method, signature, args).result()
+
+    polkit.allow("org.apfd.manage")
+    result = call(WEB1, VM, "Recall", "a{sv}", [{}])
+    assert result["error"] == "org.freedesktop.DBus.Error.AccessDenied" and "org.apfd.recall" in result["text"]
+    polkit.allow("org.apfd.recall")
+    path = recall(apfd, RatePerSec=1 << 14)
+    polkit.allow("org.apfd.manage")
+    assert call(path, RECALL, "Cancel")["error"] == "org.freedesktop.DBus.Error.AccessDenied"
+    assert apfd.object(path, PROPERTIES).Get(RECALL, "State") == "running"
+    polkit.allow("org.apfd.recall")
+    assert call(path, RECALL, "Cancel") == {"reply": []}
+    assert finished(apfd, path)[0] == "cancelled"
