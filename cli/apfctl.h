@@ -31,6 +31,9 @@ struct verb;
  * @no_legend: --no-legend was given
  * @csv: --csv was given
  * @events: --event: a bit for each element of event_names; 0 if not given
+ * @rate_bytes: --rate, 0 if not given; UINT64_MAX: not limited
+ * @no_wait: --no-wait was given
+ * @before_migration: --before-migration was given
  * @term: standard output
  * @client: connection to apfd; has --host and --no-ask-password
  */
@@ -50,6 +53,9 @@ struct apfctl {
 	bool no_legend;
 	bool csv;
 	uint64_t events;
+	uint64_t rate_bytes;
+	bool no_wait;
+	bool before_migration;
 	struct term term;
 	struct client client;
 };

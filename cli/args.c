@@ -10,6 +10,7 @@
 #include "apf/cleanup.h"
 #include "event-print.h"
 #include "format.h"
+#include "number.h"
 #include "suggest.h"
 #include "verb.h"
 #include "version.h"
@@ -188,6 +189,17 @@ static int apply_option(struct apfctl *ctl, enum option_id id, const char *value
 					    r == -ERANGE ? "must be 0.1 to 3600 seconds"
 							 : "is not a number of seconds; "
 							   "write 2 or 0.5");
+		break;
+	case OPTION_NO_WAIT:
+		ctl->no_wait = true;
+		break;
+	case OPTION_BEFORE_MIGRATION:
+		ctl->before_migration = true;
+		break;
+	case OPTION_RATE:
+		r = number_parse_rate(value, &ctl->rate_bytes);
+		if (r < 0)
+			return refuse_value(id, value, "must be " NUMBER_RATE_WANTED);
 		break;
 	case OPTION_COUNT:
 		r = parse_count(value, &ctl->count);

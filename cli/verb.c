@@ -123,6 +123,16 @@ const struct verb verbs[] = {
 	  "One line for each automatic or other change of a gate, alarm of a guest, start or\n"
 	  "end of a VM, and change of apfd, apf_host or libvirt. If VMs are given, events of\n"
 	  "other VMs are not shown. Continues when apfd is restarted; ends with Ctrl-C." },
+	{ "recall",
+	  { VM_SOME },
+	  OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_ALL) | OPTION_BIT(OPTION_RATE) |
+		  OPTION_BIT(OPTION_NO_WAIT) | OPTION_BIT(OPTION_BEFORE_MIGRATION),
+	  verb_recall,
+	  "Bring the memory of VMs back from swap",
+	  "Reads the pages that are on swap before the VM needs them, one VM after the other,\n"
+	  "more slowly while other VMs wait for pages. Refused if they do not fit into memory.\n"
+	  "Shows the progress on a terminal; with --json, prints one line each second. Ctrl-C\n"
+	  "cancels; what is back stays. It does not need apf_host." },
 	{ "metrics",
 	  {},
 	  0,
@@ -188,6 +198,11 @@ const struct option_row options[_OPTION_MAX] = {
 			 "Print comma-separated values, one line for each VM" },
 	[OPTION_EVENT] = { "event", 0, "LIST", false,
 			   "Only these events, e.g. gate-changed,vm-added" },
+	[OPTION_RATE] = { "rate", 0, "BYTES", false,
+			  "At most so much a second: 1M to 1T, or unlimited" },
+	[OPTION_NO_WAIT] = { "no-wait", 0, NULL, false, "Start it, and do not wait for the end" },
+	[OPTION_BEFORE_MIGRATION] = { "before-migration", 0, NULL, false,
+				      "As fast as possible, and fail unless all is back" },
 };
 
 const char *const exit_statuses[_STATUS_MAX] = {

@@ -49,6 +49,9 @@ enum option_id {
 	OPTION_NO_LEGEND,
 	OPTION_CSV,
 	OPTION_EVENT,
+	OPTION_RATE,
+	OPTION_NO_WAIT,
+	OPTION_BEFORE_MIGRATION,
 	_OPTION_MAX,
 };
 
@@ -149,6 +152,7 @@ int verb_disable(struct apfctl *ctl);
 int verb_auto(struct apfctl *ctl);
 int verb_set(struct apfctl *ctl);
 int verb_why(struct apfctl *ctl);
+int verb_recall(struct apfctl *ctl);
 int verb_reload(struct apfctl *ctl);
 int verb_forget(struct apfctl *ctl);
 int verb_top(struct apfctl *ctl);

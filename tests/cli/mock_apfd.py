@@ -40,7 +40,7 @@ LIST_VMS = f'ret = dbus.Dictionary({{dbus.ObjectPath(k): o.props["{VM}"] for k, 
     'if k.startswith("/org/apfd/vm/")}, signature="oa{sv}")'
 
 # What an apfd from before the policy lacks.
-NEW_METHODS = ('Reload', 'SetMode', 'Explain', 'History', 'Diagnose')
+NEW_METHODS = ('Reload', 'SetMode', 'Explain', 'History', 'Diagnose', 'Recall')
 
 
 def interface_xml(name):

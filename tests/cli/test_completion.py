@@ -11,7 +11,7 @@ import facts
 
 
 VERBS = ['list', 'status', 'enable', 'disable', 'on', 'off', 'auto', 'set', 'forget', 'why', 'top',
-         'monitor', 'metrics', 'reload', 'doctor', 'policy-replay', 'help']
+         'monitor', 'recall', 'metrics', 'reload', 'doctor', 'policy-replay', 'help']
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ def test_version_of_an_apfd_that_hangs(run, empty_apfd):
     (['list', '--vcpu', '1'], ['list: --vcpu is only for enable, disable, on, off, auto and set']),
     (['top', '--persistent'], ['--persistent is only for enable, disable, on, off, auto and set']),
     (['enable', 'web1', '--json'],
-     ['enable: --json is only for list, status, why, top, monitor, doctor and policy-replay']),
+     ['enable: --json is only for list, status, why, top, monitor, recall, doctor and policy-replay']),
     (['reload', 'web1'], ["unexpected argument 'web1'"]),
     (['list', '-H'], ['--host needs a value, HOST']),
     (['list', '--host='], ["--host '': is not a host"]),

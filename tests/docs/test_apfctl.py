@@ -111,7 +111,8 @@ def json_keys():
     """Keys the sources write; verbs/complete.c is not for users."""
     keys = set()
     for path in (CLIENT / 'json.c', CLI / 'top' / 'top-view.c', CLI / 'out' / 'event-print.c', CLI / 'verbs' / 'doctor.c',
-                 CLI / 'verbs' / 'list-stored.c', CLI / 'verbs' / 'status-host.c'):
+                 CLI / 'verbs' / 'list-stored.c', CLI / 'verbs' / 'status-host.c',
+                 CLI / 'verbs' / 'recall-show.c'):
         keys |= set(re.findall(r'\b(?:json_)?add\w*\(\s*\w+,\s*(?:[^",;]+,\s*)?"(\w+)"', path.read_text()))
     pressure = set(re.findall(r'\[PRESSURE_\w+\] = "(\w+)"', (CLIENT / 'pressure.c').read_text()))
     counters = set(re.findall(r'\{ APF_STAT_\w+, "(\w+)"', (CLIENT / 'vm.c').read_text()))
