@@ -62,7 +62,7 @@ static int fail(struct collector *c, int error, const char *why)
 /* Fails because of an error of the connection. @why: if the connection was not closed. */
 static int fail_connection(struct collector *c, int error, const char *why)
 {
-	/* The bus may close the connection before, while or after a call is sent. */
+	/* The bus may close the connection while it is opened, and before or after a call. */
 	bool lost = error == -ECONNRESET || error == -EPIPE || error == -ENOTCONN;
 
 	return fail(c, error, lost ? LOST : why);
@@ -255,7 +255,7 @@ static void collect(struct collector *c)
 
 	r = sd_bus_open_system(&c->bus);
 	if (r < 0) {
-		fail(c, r, "cannot reach the system bus");
+		fail_connection(c, r, "cannot reach the system bus");
 		return;
 	}
 	r = call(c, BUS_PATH_ROOT, "org.freedesktop.DBus.Properties", "GetAll",

@@ -413,7 +413,7 @@ CUT_OFF = """
     return cut.slice(0, 10);"""
 
 
-@pytest.mark.parametrize("width", [320, 480, 768, 992, 1024, 1219, 1220, 1280, 1400, 1600])
+@pytest.mark.parametrize("width", [320, 480, 768, 992, 1024, 1280, 1339, 1340, 1400, 1600])
 def test_nothing_is_cut_off(page, width):
     b = page("vms=12&odd=1&machines=1", width=width)
     b.wait("tr[data-vm]", "the table")
@@ -439,6 +439,7 @@ def test_accessible(page, width, dark):
     b.wait('tr[data-level="alarm"]', "a VM that suffers")
 
     def findings():
+        b.wait(lambda: b.js("return document.getAnimations().every(a => a.playState !== 'running')"), "the end of animations")
         found = b.driver.execute_async_script("const done = arguments[0]; axe.run().then(r => done(r.violations), e => done([String(e)]))")
         return [(v["id"], [n["html"][:150] + n["failureSummary"] for n in v["nodes"][:3]]) for v in found]
 

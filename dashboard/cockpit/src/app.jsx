@@ -47,7 +47,7 @@ function useMedia(condition) {
 /* The table and the details fit beside each other. */
 const WIDE = "(min-width: 1280px)";
 /* Rows are lines, not cards, but not all columns fit. */
-const NARROW_TABLE = "(min-width: 992px) and (max-width: 1219px)";
+const NARROW_TABLE = "(min-width: 992px) and (max-width: 1339px)";
 
 /* { VMs whose mode is being changed, why the last change failed, what a screen reader is told, set() } */
 function useModes(apfd) {
