@@ -413,7 +413,7 @@ CUT_OFF = """
     return cut.slice(0, 10);"""
 
 
-@pytest.mark.parametrize("width", [320, 480, 768, 992, 1024, 1280, 1339, 1340, 1400, 1600])
+@pytest.mark.parametrize("width", [320, 480, 768, 992, 1024, 1219, 1220, 1339, 1340, 1400, 1600])
 def test_nothing_is_cut_off(page, width):
     b = page("vms=12&odd=1&machines=1", width=width)
     b.wait("tr[data-vm]", "the table")

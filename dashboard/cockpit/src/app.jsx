@@ -47,7 +47,9 @@ function useMedia(condition) {
 /* The table and the details fit beside each other. */
 const WIDE = "(min-width: 1280px)";
 /* Rows are lines, not cards, but not all columns fit. */
-const NARROW_TABLE = "(min-width: 992px) and (max-width: 1339px)";
+const NARROW_TABLE = "(min-width: 992px) and (max-width: 1219px)";
+/* All columns fit but the least important one. */
+const TIGHT_TABLE = "(min-width: 992px) and (max-width: 1339px)";
 
 /* { VMs whose mode is being changed, why the last change failed, what a screen reader is told, set() } */
 function useModes(apfd) {
@@ -104,6 +106,7 @@ export function App({ apfd }) {
 	const head = useRef(null);
 	const wide = useMedia(WIDE);
 	const narrow = useMedia(NARROW_TABLE);
+	const tight = useMedia(TIGHT_TABLE);
 	/* A VM that has just ended is in @vms a moment longer than in the history. */
 	const found = vmOf(vms, address.vm);
 	const vm = found && apfd.history.has(found.path) ? found : undefined;
@@ -163,7 +166,7 @@ export function App({ apfd }) {
 								<CardTitle component="h2">{_("Virtual machines")}</CardTitle>
 								<CardBody>
 									<VMTable vms={vms} address={address} onAddress={setAddress} selected={selected} pending={modes.pending}
-										short={(Boolean(vm) && wide) || narrow} onSelect={select} onSet={modes.set} />
+										short={(Boolean(vm) && wide) || narrow} tight={tight} onSelect={select} onSet={modes.set} />
 								</CardBody>
 							</Card>
 							<Host apfd={apfd} host={host} />

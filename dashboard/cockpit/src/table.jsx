@@ -16,7 +16,10 @@ import { ROWS, SORTS } from "./url.js";
 /* Figures of a VM that is not watched do not change and have no meaning. */
 const watched = (vm, text) => vm.Watched ? text : "–";
 
-/* @id: of a column that can be sorted, as in the address of the page. */
+/*
+ * @id: of a column that can be sorted, as in the address of the page; @long: without room, the details
+ * have the same figure; @first: of these, the first to go.
+ */
 const COLUMNS = [
 	{ id: "name", label: _("Name"), key: vm => vm.Name, show: null },
 	{ label: _("Mode"), show: null },
@@ -26,7 +29,7 @@ const COLUMNS = [
 	{ id: "p95", label: _("p95"), key: vm => vm.P95USec, show: vm => watched(vm, usec(vm.P95USec)), long: true },
 	{ id: "stopped", label: _("Stopped"), key: vm => vm.Watched ? vm.StallRatio : NaN, show: vm => <Stopped vm={vm} /> },
 	{ id: "saved", label: _("Saved"), key: vm => vm.Watched ? vm.SavedRatio ?? NaN : NaN,
-		show: vm => watched(vm, percent(vm.SavedRatio)), long: true },
+		show: vm => watched(vm, percent(vm.SavedRatio)), long: true, first: true },
 	{ id: "swap", label: _("On swap"), key: vm => swappedKnown(vm) ? vm.SwappedBytes : NaN,
 		show: vm => swappedKnown(vm) ? bytes(vm.SwappedBytes) : "–" },
 	{ label: _("Guest"), show: vm => <Guest vm={vm} />, long: true },
@@ -158,7 +161,7 @@ function matches(vm, wanted) {
 	return vm.Name.toLowerCase().includes(wanted) || vm.UUID.includes(wanted);
 }
 
-export function VMTable({ vms, address, onAddress, selected, pending, short, onSelect, onSet }) {
+export function VMTable({ vms, address, onAddress, selected, pending, short, tight, onSelect, onSet }) {
 	const { find, show, sort, rows: perPage } = address;
 	const id = sort.replace(/^-/, ""), sign = sort.startsWith("-") ? -1 : 1;
 	const { key } = COLUMNS.find(c => c.id === id);
@@ -170,7 +173,7 @@ export function VMTable({ vms, address, onAddress, selected, pending, short, onS
 	const page = Math.max(1, Math.min(address.page, Math.ceil(found.length / perPage)));
 	const shown = found.slice((page - 1) * perPage, page * perPage);
 	/* without room for long columns: the details have the same figures */
-	const columns = COLUMNS.filter(c => !short || !c.long);
+	const columns = COLUMNS.filter(c => (!short || !c.long) && (!tight || !c.first));
 	const sorting = column => ({
 		columnIndex: COLUMNS.indexOf(column),
 		sortBy: { index: COLUMNS.findIndex(c => c.id === id), direction: sign > 0 ? "asc" : "desc",
