@@ -57,12 +57,17 @@ FIGURES_GETTER(figures_get_vm_nodes)
 {
 	const struct vm *vm = userdata;
 	const struct cgroup_limits *limits = &vm->memory.limits;
+	char key[16];
 	int r;
 
-	r = sd_bus_message_open_container(reply, 'a', "{ut}");
-	for (uint32_t i = 0; r >= 0 && i < CGROUP_NODES_MAX; i++)
-		if (limits->nodes & (UINT64_C(1) << i))
-			r = sd_bus_message_append(reply, "{ut}", i, limits->node_bytes[i]);
+	/* JSON has no numbers as keys, and busctl --json fails with them. */
+	r = sd_bus_message_open_container(reply, 'a', "{st}");
+	for (unsigned int i = 0; r >= 0 && i < CGROUP_NODES_MAX; i++) {
+		if (!(limits->nodes & (UINT64_C(1) << i)))
+			continue;
+		snprintf(key, sizeof(key), "%u", i);
+		r = sd_bus_message_append(reply, "{st}", key, limits->node_bytes[i]);
+	}
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

@@ -576,7 +576,7 @@ static const sd_bus_vtable vm_vtable[] = {
 	FIGURE("PeakStallRatio",   "d",	    figures_get_peak_stall_ratio, 0),
 	FIGURE("PeakLatencyUSec",  "t",	    figures_get_peak_latency, 0),
 	FIGURE("Memory",	   "a{st}", figures_get_vm_memory, 0),
-	FIGURE("NodeMemory",	   "a{ut}", figures_get_vm_nodes, 0),
+	FIGURE("NodeMemory",	   "a{st}", figures_get_vm_nodes, 0),
 	PROPERTY("NotCounted",	   "as",    property_get_not_counted, 0),
 #undef FIGURE
 #undef PROPERTY

@@ -100,14 +100,28 @@ static int sort_nodes(struct nodes_memory *nodes, int r)
 static int read_vm_node(sd_bus_message *m, void *userdata)
 {
 	struct node_memory *node = append_node(userdata);
+	unsigned long number;
+	const char *key;
+	char *end;
+	int r;
 
-	return node ? sd_bus_message_read(m, "ut", &node->node, &node->bytes) : -ENOMEM;
+	if (!node)
+		return -ENOMEM;
+	r = sd_bus_message_read(m, "st", &key, &node->bytes);
+	if (r < 0)
+		return r;
+	errno = 0;
+	number = strtoul(key, &end, 10);
+	if (errno != 0 || end == key || *end || number > UINT32_MAX)
+		return -EBADMSG;
+	node->node = (uint32_t)number;
+	return r;
 }
 
 int prop_read_vm_nodes(sd_bus_message *m, void *field)
 {
 	nodes_memory_clear(field);
-	return sort_nodes(field, dict_read(m, "ut", read_vm_node, field));
+	return sort_nodes(field, dict_read(m, "st", read_vm_node, field));
 }
 
 #define NODE(name, type, field)                                                  \

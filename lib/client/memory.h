@@ -43,7 +43,7 @@ void nodes_memory_clear(struct nodes_memory *nodes);
 int prop_read_vm_memory(sd_bus_message *m, void *field);     /* struct memory_figures, a{st} */
 int prop_read_host_memory(sd_bus_message *m, void *field);   /* struct memory_figures, a{st} */
 int prop_read_host_pressure(sd_bus_message *m, void *field); /* a{sd} */
-int prop_read_vm_nodes(sd_bus_message *m, void *field);	     /* struct nodes_memory, a{ut} */
+int prop_read_vm_nodes(sd_bus_message *m, void *field);	     /* struct nodes_memory, a{st} */
 int prop_read_host_nodes(sd_bus_message *m, void *field);    /* struct nodes_memory, aa{sv} */
 
 #endif

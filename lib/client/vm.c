@@ -242,7 +242,7 @@ static const struct prop vm_props[] = {
 	VM("PeakStallRatio", "d", prop_read_basic, peak_stall_ratio, .optional = true),
 	VM("PeakLatencyUSec", "t", prop_read_basic, peak_latency_usec, .optional = true),
 	VM("Memory", "a{st}", prop_read_vm_memory, memory, .optional = true),
-	VM("NodeMemory", "a{ut}", prop_read_vm_nodes, nodes, .optional = true),
+	VM("NodeMemory", "a{st}", prop_read_vm_nodes, nodes, .optional = true),
 	VM("NotCounted", "as", prop_read_strv, not_counted, .optional = true),
 };
 

@@ -148,7 +148,7 @@ WEB1 = {
                'RefaultPages': 1701, 'ActivationPages': 901, 'MajorFaults': 3001, 'SomeUSec': 7392524,
                'FullUSec': 4338173, 'ActiveBytes': 600 << 20, 'ZswapBytes': 2 << 20, 'ZswappedBytes': 7 << 20,
                'ZramBytes': 0, 'NewFigure': 1},
-    'NodeMemory': {1: 700 << 20, 0: 300 << 20},
+    'NodeMemory': {'1': 700 << 20, '0': 300 << 20},
     'NotCounted': [],
 }
 

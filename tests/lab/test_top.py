@@ -136,7 +136,7 @@ def test_resizes(screen, guests):
         top.resize(columns, rows)
         text = top.wait(lambda t: len(t.rstrip("\n").split("\n")) == rows and
                         t.rstrip("\n").split("\n")[-1].startswith("q quit") and
-                        ("P50" in t.split("\n")[1]) == (columns == 200),
+                        ("P50" in t.split("\n")[2]) == (columns == 200),
                         f"the picture at {columns}x{rows}")
         assert row(text, "swaps") and row(text, "calm")
         assert max(map(len, text.split("\n"))) <= columns

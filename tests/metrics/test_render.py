@@ -156,7 +156,7 @@ def test_memory_of_a_vm(run, apfd):
     for kind in ('some', 'full'):
         assert one(samples, 'apf_memory_stall_seconds_total', uuid=UUID, kind=kind) == \
             memory[f'{kind.title()}USec'] / 1e6
-    assert {n: one(samples, 'apf_memory_node_bytes', uuid=UUID, node=str(n)) for n in (0, 1)} == \
+    assert {n: one(samples, 'apf_memory_node_bytes', uuid=UUID, node=n) for n in '01'} == \
         facts.WEB1['NodeMemory']
     assert one(samples, 'apf_peak_stall_ratio', uuid=UUID) == 0.375
     assert one(samples, 'apf_peak_swapin_latency_seconds', uuid=UUID) == 0.131072
