@@ -7,6 +7,7 @@
 
 #include "cgroup.h"
 #include "file.h"
+#include "host-memory.h"
 #include "number.h"
 #include "recall-plan.h"
 #include "util.h"
@@ -33,18 +34,14 @@ static int find_number(const char *text, const char *key, uint64_t *ret)
 int recall_room_parse_meminfo(const char *text, uint64_t *ret_total_bytes,
 			      uint64_t *ret_available_bytes)
 {
-	uint64_t total_kib, available_kib;
-	int r;
+	struct memory_figures figures = {};
 
-	r = find_number(text, "MemTotal:", &total_kib);
-	if (r >= 0)
-		r = find_number(text, "MemAvailable:", &available_kib);
-	if (r < 0)
-		return r;
-	if (total_kib > UINT64_MAX / 1024 || available_kib > UINT64_MAX / 1024)
+	host_memory_parse_meminfo(text, &figures);
+	if (!memory_figure_known(&figures, HOST_MEMORY_TOTAL) ||
+	    !memory_figure_known(&figures, HOST_MEMORY_AVAILABLE))
 		return -EBADMSG;
-	*ret_total_bytes = total_kib * 1024;
-	*ret_available_bytes = available_kib * 1024;
+	*ret_total_bytes = figures.value[HOST_MEMORY_TOTAL];
+	*ret_available_bytes = figures.value[HOST_MEMORY_AVAILABLE];
 	return 0;
 }
 
