@@ -34,9 +34,6 @@ void recalls_done(struct recalls *r)
 {
 	struct recall_job *job;
 
-	/* All at once: each may take a moment. */
-	TAILQ_FOREACH(job, &r->jobs, list)
-		recall_cancel(job->recall);
 	while ((job = TAILQ_FIRST(&r->jobs)))
 		job_free(job);
 	r->timer = sd_event_source_disable_unref(r->timer);

@@ -19,9 +19,6 @@
 struct context;
 struct vm;
 
-/* Each has a thread; TasksMax= of the unit allows for them. */
-enum { RECALLS_MAX = 4 };
-
 /**
  * struct recall_job - a recall that was started
  * @path: D-Bus object path

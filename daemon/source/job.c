@@ -48,10 +48,11 @@ static void *thread_main(void *arg)
 	struct job_kind *kind = s->kind;
 
 	kind->run(s->data);
+	/* First, so that the next job can start as soon as this one is done. */
+	atomic_fetch_sub(&kind->n, 1);
 	atomic_store(&s->done, true);
 	(void)eventfd_write(s->fd, 1);
 	shared_unref(s);
-	atomic_fetch_sub(&kind->n, 1);
 	return NULL;
 }
 

@@ -16,7 +16,8 @@
 /**
  * struct job_kind
  * @name: of the event source, for debugging
- * @run: called on the thread; @data belongs to the thread meanwhile
+ * @run: called on the thread; @data belongs to the thread meanwhile, but for what a lock
+ *	in @data guards
  * @done: called once on the event loop after @run, unless job_free() is called before; may call
  *	job_free()
  * @free: frees @data

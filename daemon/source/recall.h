@@ -31,7 +31,10 @@ enum recall_result {
 /* recall_result_to_string: the name on the bus. */
 const char *recall_result_to_string(enum recall_result result);
 
-enum { RECALL_TEXT_MAX = 512 };
+enum {
+	RECALLS_MAX = 4, /* at once; TasksMax= of the unit allows for them */
+	RECALL_TEXT_MAX = 512,
+};
 
 /**
  * struct recall_progress
@@ -70,7 +73,7 @@ int recall_new(sd_event *event, const struct recall_target *target,
 	       void (*ended)(struct recall *r, void *userdata), void *userdata,
 	       struct recall **ret);
 
-/* recall_free: ends the thread, at the next few pages. */
+/* recall_free: the thread ends at the next few pages; does not wait for it. */
 struct recall *recall_free(struct recall *r);
 APF_DEFINE_CLEANUP(struct recall *, recall_free);
 
