@@ -9,6 +9,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "conf.h"
+#include "connection.h"
 #include "doctor.h"
 #include "foreign.h"
 #include "gate.h"
@@ -18,6 +19,7 @@
 #include "server.h"
 #include "stored.h"
 #include "tick.h"
+#include "vm-attach.h"
 #include "vm-bus.h"
 #include "vm-log.h"
 #include "vm-settings.h"
@@ -245,6 +247,21 @@ static void on_process_ended(struct vm *vm, void *userdata)
 	vms_remove(userdata, vm);
 }
 
+static void on_watch_lost(struct vm *vm, void *userdata)
+{
+	vm_watch_lost(vm);
+}
+
+static void on_attach(struct vm *vm, void *userdata)
+{
+	vm_attach_now(vm);
+}
+
+static void on_apply(struct vm *vm, void *userdata)
+{
+	governor_apply(vm);
+}
+
 static void on_give_up(struct vm *vm, void *userdata)
 {
 	vms_give_up(userdata, vm);
@@ -286,6 +303,21 @@ static void on_recall_ended(struct recall_job *job, void *userdata)
 	recall_bus_ended(m->server, job);
 }
 
+/* Notifications of the module were lost: read its present state. */
+static void on_module_lost(void *userdata)
+{
+	struct manager *m = userdata;
+
+	m->events_lost = true;
+	tick_now(m);
+}
+
+static const struct apfd_genl_ops module_ops = {
+	.presence = module_presence,
+	.event = module_event,
+	.lost = on_module_lost,
+};
+
 static const struct context_ops context_ops = {
 	.gate_changing = on_gate_changing,
 	.decided = on_decided,
@@ -293,6 +325,9 @@ static const struct context_ops context_ops = {
 	.waited = on_waited,
 	.process_found = on_process_found,
 	.process_ended = on_process_ended,
+	.watch_lost = on_watch_lost,
+	.attach = on_attach,
+	.apply = on_apply,
 	.give_up = on_give_up,
 	.restore = on_restore,
 	.announce = on_announce,
@@ -326,7 +361,7 @@ static int on_name_timeout(sd_event_source *s, uint64_t usec, void *userdata)
 	if (!m->name_requested) {
 		log_debug("libvirt has not answered yet, not waiting longer");
 		m->name_requested = true;
-		server_request_name(m->server);
+		connection_request_name(m->server);
 	}
 	return 0;
 }
@@ -442,7 +477,7 @@ int manager_new(sd_event *event, const struct manager_options *options, struct m
 	r = doctor_new(&m->context, &m->doctor);
 	if (r < 0)
 		return r;
-	r = server_new(&m->context, m->doctor, &server_ops, m, &m->server);
+	r = connection_open(&m->context, m->doctor, &server_ops, m, &m->server);
 	if (r < 0)
 		return r;
 	r = apfd_genl_new(event, options->netlink, &module_ops, m, &m->context.genl);
@@ -519,7 +554,7 @@ struct manager *manager_free(struct manager *m)
 	sd_event_source_disable_unref(m->name_source);
 	sd_event_source_disable_unref(m->stop_source);
 	doctor_free(m->doctor);
-	server_free(m->server);
+	connection_close(m->server);
 	sd_event_unref(m->context.event);
 	free(m->context.uri);
 	free(m->context.pid_dir);

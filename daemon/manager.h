@@ -54,6 +54,7 @@ struct manager_options {
  * @context: passed to all layers below the manager
  * @libvirt_answered: libvirt has answered since apfd was started
  * @libvirt_silent: libvirt had the time to answer first, see ForeignVMs=auto
+ * @foreign_wanted: VMs that libvirt does not manage are to be watched now
  * @has_pid_files: libvirt writes PID files for the domains of the present connection
  * @tick: see tick.h
  * @reading: of the module's counters, in a tick
@@ -78,6 +79,7 @@ struct manager {
 	struct foreign *foreign;
 	bool libvirt_answered;
 	bool libvirt_silent;
+	bool foreign_wanted;
 	bool has_pid_files;
 	bool pid_dir_given;
 	struct tick tick;

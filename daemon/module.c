@@ -7,7 +7,6 @@
 #include "log.h"
 #include "manager-bus.h"
 #include "manager.h"
-#include "tick.h"
 #include "vm-attach.h"
 #include "vm-bus.h"
 #include "vm-event.h"
@@ -78,7 +77,7 @@ static void end_reading(struct manager *m)
 	}
 	if (apfd_genl_info(m->context.genl))
 		log_not_read(m, first, n);
-	tick_go_on(m);
+	m->reading.done(m);
 }
 
 /* ---- vCPUs ---- */
@@ -288,7 +287,7 @@ static const struct genl_dump_ops list_ops = {
 	.done = on_listed,
 };
 
-void module_read(struct manager *m)
+void module_read(struct manager *m, void (*done)(struct manager *m))
 {
 	struct vm *vm;
 	int r;
@@ -296,7 +295,8 @@ void module_read(struct manager *m)
 	m->reading = (struct module_reading){
 		.phase = MODULE_LISTING,
 		.begin_usec = clock_usec(CLOCK_MONOTONIC),
-		.turn = m->tick.n,
+		.done = done,
+		.turn = m->reading.turn + 1,
 	};
 	REGISTRY_FOREACH(vm, &m->context.vms)
 	vm->reading = (struct vm_reading){ .must_read = vm->module_id };
@@ -315,7 +315,7 @@ void module_forget(struct manager *m, const struct vm *vm)
 
 /* ---- events ---- */
 
-static void on_presence(bool present, void *userdata)
+void module_presence(bool present, void *userdata)
 {
 	struct manager *m = userdata;
 	struct vm *vm;
@@ -334,7 +334,7 @@ static void on_presence(bool present, void *userdata)
 	manager_bus_host_module_changed(m->server);
 }
 
-static void on_module_event(const struct genl_event *e, void *userdata)
+void module_event(const struct genl_event *e, void *userdata)
 {
 	struct manager *m = userdata;
 	struct vm *vm;
@@ -369,18 +369,3 @@ static void on_module_event(const struct genl_event *e, void *userdata)
 		break;
 	}
 }
-
-/* Notifications were lost: read the present state from the module. */
-static void on_module_lost(void *userdata)
-{
-	struct manager *m = userdata;
-
-	m->events_lost = true;
-	tick_now(m);
-}
-
-const struct apfd_genl_ops module_ops = {
-	.presence = on_presence,
-	.event = on_module_event,
-	.lost = on_module_lost,
-};

@@ -11,9 +11,6 @@ struct vm;
 /* Idle VMs are read in turns, each once in this many ticks. */
 enum { IDLE_TICKS = 16 };
 
-/* Callbacks for apfd_genl_new(); userdata is the &struct manager. */
-extern const struct apfd_genl_ops module_ops;
-
 enum module_phase {
 	MODULE_IDLE,
 	MODULE_LISTING, /* the VMs */
@@ -27,7 +24,8 @@ enum module_phase {
  * @each_usec: begin of MODULE_EACH
  * @last: the VM of the last record, in MODULE_EACH that of the present dump; NULL if it has ended
  * @asked: the module's id of the VM of the present dump in MODULE_EACH
- * @turn: decides which idle VMs are read
+ * @done: see module_read()
+ * @turn: number of this reading; decides which idle VMs are read
  * @timeouts: dumps in a row in MODULE_EACH that got no answer
  * @all_done: MODULE_ALL was tried
  * @error: the last error of a dump, 0 if there was none
@@ -38,6 +36,7 @@ struct module_reading {
 	uint64_t each_usec;
 	struct vm *last;
 	uint32_t asked;
+	void (*done)(struct manager *m);
 	unsigned int turn;
 	unsigned int timeouts;
 	bool all_done;
@@ -46,10 +45,14 @@ struct module_reading {
 
 /*
  * module_read: reads the counters of the VMs in this and later turns of the event loop, then calls
- * tick_go_on(). A VM that cannot be read is marked (vm_not_read()) and logged; it does not affect
- * the others.
+ * @done. A VM that cannot be read is marked (vm_not_read()) and logged; it does not affect the
+ * others.
  */
-void module_read(struct manager *m);
+void module_read(struct manager *m, void (*done)(struct manager *m));
+
+/* Callbacks of &struct apfd_genl_ops; @userdata is the &struct manager. */
+void module_presence(bool present, void *userdata);
+void module_event(const struct genl_event *e, void *userdata);
 
 /* module_forget: @vm is about to be freed. */
 void module_forget(struct manager *m, const struct vm *vm);

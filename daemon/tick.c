@@ -10,7 +10,6 @@
 #include "vm-bus.h"
 #include "vm-memory.h"
 #include "vm.h"
-#include "vms.h"
 
 /* Lets the kernel merge wake-ups; rates are computed from the time that really passed. */
 #define TICK_ACCURACY_USEC (50 * USEC_PER_MSEC)
@@ -59,7 +58,7 @@ void tick_read_host(struct manager *m)
 static void decide(struct manager *m, struct vm *vm)
 {
 	/* The module did not answer when it was to be given up. */
-	if (vm->foreign && !vms_want_foreign(m)) {
+	if (vm->foreign && !m->foreign_wanted) {
 		vm_work(vm, VM_WORK_GIVE_UP);
 		return;
 	}
@@ -200,7 +199,8 @@ static int next_turn(struct manager *m)
 	return sd_event_source_set_exit_on_failure(m->tick.turn_source, true);
 }
 
-void tick_go_on(struct manager *m)
+/* The module's counters were read, as far as they could be. */
+static void go_on_after_reading(struct manager *m)
 {
 	int r;
 
@@ -236,7 +236,7 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata)
 		manager_bus_host_module_changed(m->server);
 	m->was_watching = watched;
 	if (!watched) {
-		tick_go_on(m);
+		go_on_after_reading(m);
 		return 0;
 	}
 	/*
@@ -246,7 +246,7 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata)
 	r = m->context.dry_run ? 0 : apfd_genl_renew(m->context.genl);
 	if (r < 0)
 		log_errno(LOG_DEBUG, r, "Cannot renew the leases of gates, ignoring");
-	module_read(m);
+	module_read(m, go_on_after_reading);
 	return 0;
 }
 

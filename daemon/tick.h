@@ -65,9 +65,6 @@ void tick_soon(struct manager *m);
 /* tick_now: the next tick is due. */
 void tick_now(struct manager *m);
 
-/* tick_go_on: the module's counters were read, as far as they could be. */
-void tick_go_on(struct manager *m);
-
 /* tick_read_host: reads the figures of the host: its memory and its swap devices. */
 void tick_read_host(struct manager *m);
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "conf.h"
+#include "connection.h"
 #include "doctor.h"
 #include "governor.h"
 #include "log.h"
@@ -267,11 +268,6 @@ static enum foreign_search wanted_search(const struct manager *m)
 	}
 }
 
-bool vms_want_foreign(const struct manager *m)
-{
-	return wanted_search(m) != FOREIGN_OFF;
-}
-
 int vms_apply_foreign(struct manager *m)
 {
 	enum foreign_search search = wanted_search(m);
@@ -279,6 +275,7 @@ int vms_apply_foreign(struct manager *m)
 	size_t n = 0;
 	int r;
 
+	m->foreign_wanted = search != FOREIGN_OFF;
 	r = foreign_search(m->foreign, search);
 	for (vm = TAILQ_FIRST(&m->context.vms.list); vm; vm = next) {
 		next = TAILQ_NEXT(vm, list);
@@ -434,7 +431,7 @@ void vms_request_name(struct manager *m)
 	    !virt_ever_tried(m->context.virt) || can_take(m) || !vm_works_empty(&m->context))
 		return;
 	m->name_requested = true;
-	server_request_name(m->server);
+	connection_request_name(m->server);
 }
 
 static void on_virt_state(enum virt_state state, void *userdata)

@@ -35,9 +35,6 @@ void vms_give_up(struct manager *m, struct vm *vm);
 /* vms_request_name: requests the bus name, if all is ready for it and it was not requested yet. */
 void vms_request_name(struct manager *m);
 
-/* vms_want_foreign: VMs that libvirt does not manage are to be watched now. */
-bool vms_want_foreign(const struct manager *m);
-
 /* vms_apply_foreign: starts or stops the search for foreign VMs, as configured. 0 or -errno. */
 int vms_apply_foreign(struct manager *m);
 

@@ -5,9 +5,7 @@
 
 #include "context.h"
 #include "log.h"
-#include "manager-bus.h"
 #include "server.h"
-#include "vm-bus.h"
 #include "vm.h"
 
 /*
@@ -61,7 +59,7 @@ static int send_removed(struct server *s)
 	while (b->n_removed > 0) {
 		if (queue_length(s) >= QUEUE_MAX)
 			return -EAGAIN;
-		r = vm_bus_send_removed(s, b->removed[b->n_removed - 1]);
+		r = b->ops->send_removed(s, b->removed[b->n_removed - 1]);
 		if (r < 0)
 			return r;
 		free(b->removed[--b->n_removed]);
@@ -82,7 +80,7 @@ static int send_added(struct server *s)
 			continue;
 		if (queue_length(s) >= QUEUE_MAX)
 			return -EAGAIN;
-		r = vm_bus_send_added(s, vm);
+		r = s->backlog.ops->send_added(s, vm);
 		if (r < 0)
 			return r;
 	}
@@ -96,7 +94,7 @@ static int send_groups(struct server *s)
 
 	if (s->backlog.groups == 0)
 		return 0;
-	r = manager_bus_send_groups(s, s->backlog.groups);
+	r = s->backlog.ops->send_groups(s, s->backlog.groups);
 	if (r >= 0)
 		s->backlog.groups = 0;
 	return r;
@@ -277,8 +275,9 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return r < 0 ? r : 1;
 }
 
-int backlog_open(struct server *s)
+int backlog_open(struct server *s, const struct backlog_ops *ops)
 {
+	s->backlog.ops = ops;
 	return sd_bus_add_filter(s->bus, &s->backlog.filter, on_message, s);
 }
 

@@ -25,6 +25,19 @@
 #include "ratelimit.h"
 
 struct server;
+struct vm;
+
+/**
+ * struct backlog_ops - send announcements at once. 0 or -errno
+ * @send_added: InterfacesAdded of @vm
+ * @send_removed: InterfacesRemoved of the VM that had @path
+ * @send_groups: PropertiesChanged of the manager, for @groups
+ */
+struct backlog_ops {
+	int (*send_added)(struct server *s, struct vm *vm);
+	int (*send_removed)(struct server *s, const char *path);
+	int (*send_groups)(struct server *s, unsigned int groups);
+};
 
 /**
  * struct backlog - announcements that wait for a shorter queue. All zero at first.
@@ -40,6 +53,7 @@ struct server;
  *	blockade is logged like its begin
  */
 struct backlog {
+	const struct backlog_ops *ops;
 	sd_bus_slot *filter;
 	sd_event_source *timer;
 	char **removed;
@@ -55,7 +69,7 @@ struct backlog {
 };
 
 /* backlog_open: from now on, calls with too large replies are refused. 0 or -errno. */
-int backlog_open(struct server *s);
+int backlog_open(struct server *s, const struct backlog_ops *ops);
 void backlog_done(struct backlog *b);
 
 /* backlog_drain: sends the queue before apfd ends; takes a second at most. */

@@ -16,7 +16,10 @@ void manager_bus_host_module_changed(struct server *s);
 void manager_bus_libvirt_changed(struct server *s);
 void manager_bus_conf_changed(struct server *s);
 
-/* For backlog.c: sends at once PropertiesChanged for @groups, a bit for each. 0 or -errno. */
+/*
+ * For &struct backlog_ops: sends at once PropertiesChanged for @groups, a bit for each. 0 or
+ * -errno.
+ */
 int manager_bus_send_groups(struct server *s, unsigned int groups);
 
 #endif /* APFD_MANAGER_BUS_H */

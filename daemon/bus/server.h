@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * apfd's connection to the bus, its bus name, and the data for the methods of its objects.
- */
+/* What the methods of all objects on the bus need. See connection.h. */
 #ifndef APFD_SERVER_H
 #define APFD_SERVER_H
 
@@ -16,6 +14,7 @@ struct context;
 struct doctor;
 struct list_request;
 struct polkit;
+struct vm;
 
 /**
  * struct server_ops - callbacks to the owner of the server
@@ -49,23 +48,17 @@ struct server {
 	void *userdata;
 };
 
-/* server_new: connects to the system bus with all objects, but requests no name. 0 or -errno. */
-int server_new(struct context *c, struct doctor *doctor, const struct server_ops *ops,
-	       void *userdata, struct server **ret);
-struct server *server_free(struct server *s);
-APF_DEFINE_CLEANUP(struct server *, server_free);
-
-/* server_serve: puts the objects on s->bus. For server_new(), and for tests with their own bus. */
-int server_serve(struct server *s);
-
-/* server_request_name: then notifies the service manager; exits the loop if the request fails. */
-void server_request_name(struct server *s);
-
 /* server_of: the server of the object that currently handles the method call @message. */
 struct server *server_of(sd_bus_message *message);
 
 /* server_no_such_vm: sets BUS_ERROR_NO_SUCH_VM and suggests similar names; returns -errno. */
 int server_no_such_vm(struct server *s, const char *wanted, sd_bus_error *error);
+
+/*
+ * server_check_watched: 0, or -errno with BUS_ERROR_NO_HOST_MODULE or BUS_ERROR_NOT_WATCHED in
+ * @error.
+ */
+int server_check_watched(const struct vm *vm, sd_bus_error *error);
 
 /*
  * server_add_node: for a function that lists objects: copies @path to element @n of @nodes. On

@@ -480,17 +480,6 @@ void vm_bus_guest_event(struct server *s, struct vm *vm, const struct genl_event
 
 /* ---- methods ---- */
 
-int vm_bus_check_watched(const struct vm *vm, sd_bus_error *error)
-{
-	if (!apfd_genl_info(vm->context->genl))
-		return sd_bus_error_set(error, BUS_ERROR_NO_HOST_MODULE,
-					"The host module apf_host is not loaded");
-	if (!vm->module_id)
-		return sd_bus_error_setf(error, BUS_ERROR_NOT_WATCHED, "VM %s is not watched: %s",
-					 vm->name, vm->why_unwatched);
-	return 0;
-}
-
 static int method_diagnose(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	return diagnose_vm(server_of(message), userdata, message, error);

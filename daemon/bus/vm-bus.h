@@ -34,7 +34,7 @@ uint64_t vm_bus_property(const char *name);
 /* vm_bus_append: appends the @wanted properties of @vm to @m, as a{sv}. 0 or -errno. */
 int vm_bus_append(sd_bus_message *m, struct vm *vm, uint64_t wanted);
 
-/* For backlog.c: send at once InterfacesAdded, InterfacesRemoved. 0 or -errno. */
+/* For &struct backlog_ops: send at once InterfacesAdded, InterfacesRemoved. 0 or -errno. */
 int vm_bus_send_added(struct server *s, struct vm *vm);
 int vm_bus_send_removed(struct server *s, const char *path);
 
@@ -49,11 +49,5 @@ void vm_bus_decided(struct server *s, struct vm *vm, const struct decision *d);
 
 /* vm_bus_guest_event: sends the signal at once; the module limits the rate of these events. */
 void vm_bus_guest_event(struct server *s, struct vm *vm, const struct genl_event *e);
-
-/*
- * vm_bus_check_watched: 0, or -errno with BUS_ERROR_NO_HOST_MODULE or BUS_ERROR_NOT_WATCHED in
- * @error.
- */
-int vm_bus_check_watched(const struct vm *vm, sd_bus_error *error);
 
 #endif /* APFD_VM_BUS_H */

@@ -11,7 +11,6 @@
 #include "server.h"
 #include "utf8.h"
 #include "virt.h"
-#include "vm-bus.h"
 #include "vm-vcpus.h"
 #include "vm.h"
 
@@ -41,7 +40,7 @@ static int change_failed(struct vm *vm, int r, const char *text, sd_bus_error *e
 		return sd_bus_error_set(error, BUS_ERROR_NO_HOST_MODULE,
 					"The host module apf_host is not loaded");
 	case -ENOENT:
-		return vm_bus_check_watched(vm, error);
+		return server_check_watched(vm, error);
 	case -ERANGE:
 		return sd_bus_error_setf(error, BUS_ERROR_NO_SUCH_VCPU,
 					 "VM %s has no such vCPU%s%s", vm->name,
@@ -75,7 +74,7 @@ static int change_gates(struct vm *vm, const struct change *c, uid_t uid, sd_bus
 	int r;
 
 	if (c->needs_gates) {
-		r = vm_bus_check_watched(vm, error);
+		r = server_check_watched(vm, error);
 		if (r < 0)
 			return r;
 	}

@@ -3,7 +3,7 @@
 
 #include "append.h"
 #include "names.h"
-#include "vm-bus.h"
+#include "server.h"
 #include "vm.h"
 
 #define CHECK(call)               \
@@ -143,7 +143,7 @@ int vm_list_vcpus(sd_bus_message *message, void *userdata, sd_bus_error *error)
 	const struct vm *vm = userdata;
 	int r;
 
-	r = vm_bus_check_watched(vm, error);
+	r = server_check_watched(vm, error);
 	/* Use the last reading, a second old at most, so that callers cannot cause requests. */
 	return r < 0 ? r : answer_list(message, vm, vm->n_vcpus, append_vcpu);
 }
@@ -153,7 +153,7 @@ int vm_list_reasons(sd_bus_message *message, void *userdata, sd_bus_error *error
 	const struct vm *vm = userdata;
 	int r;
 
-	r = vm_bus_check_watched(vm, error);
+	r = server_check_watched(vm, error);
 	return r < 0 ? r : answer_list(message, vm, vm->governor.n_vcpus, append_explanation);
 }
 

@@ -38,6 +38,9 @@ struct vm;
  * @process_found: @pid is the process of @vm, a VM of libvirt
  * @process_ended: the process of @vm, which libvirt does not know, has ended; the owner may
  *	free @vm
+ * @watch_lost: the module does not know @vm any more
+ * @attach: @vm is to be found and watched, see vm_attach_now()
+ * @apply: the policy is to decide for @vm again
  * @give_up: the VM goes on without apfd; the owner frees @vm, unless it tries again
  * @restore: apfd ends, and the gates of @vm are to be the kernel's again
  * @announce: the VM is to be announced on the bus
@@ -52,6 +55,9 @@ struct context_ops {
 	void (*waited)(struct vm *vm, void *userdata);
 	void (*process_found)(struct vm *vm, pid_t pid, void *userdata);
 	void (*process_ended)(struct vm *vm, void *userdata);
+	void (*watch_lost)(struct vm *vm, void *userdata);
+	void (*attach)(struct vm *vm, void *userdata);
+	void (*apply)(struct vm *vm, void *userdata);
 	void (*give_up)(struct vm *vm, void *userdata);
 	void (*restore)(struct vm *vm, void *userdata);
 	void (*announce)(struct vm *vm, void *userdata);

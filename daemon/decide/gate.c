@@ -4,7 +4,6 @@
 #include <errno.h>
 
 #include "context.h"
-#include "vm-attach.h"
 #include "vm.h"
 
 int gate_set(struct vm *vm, const struct gate_change *c, char *text)
@@ -20,7 +19,7 @@ int gate_set(struct vm *vm, const struct gate_change *c, char *text)
 	r = apfd_genl_set(context->genl, vm->module_id, c->state, c->indices, c->n_indices,
 			  c->lease_msec, c->reason, text);
 	if (r == -ENOENT)
-		vm_watch_lost(vm);
+		context->ops->watch_lost(vm, context->userdata);
 	if (r < 0)
 		return r;
 	vm_gate_set(vm, c->state, c->indices, c->n_indices);

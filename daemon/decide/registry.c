@@ -6,6 +6,7 @@
 
 #include "util.h"
 #include "uuid.h"
+#include "vm-work.h"
 #include "vm.h"
 
 void registry_init(struct registry *r)
@@ -46,6 +47,7 @@ void registry_remove(struct registry *r, struct vm *vm)
 	TAILQ_REMOVE(&r->list, vm, list);
 	LIST_REMOVE(vm, same_hash);
 	r->n--;
+	vm_work_cancel(vm, ~0U);
 }
 
 /* Must be fast: sd-bus looks up the object several times for every message. */

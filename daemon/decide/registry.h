@@ -38,7 +38,7 @@ void registry_done(struct registry *r);
 /* registry_insert: takes over @vm. */
 void registry_insert(struct registry *r, struct vm *vm);
 
-/* registry_remove: the caller owns @vm again. */
+/* registry_remove: the caller owns @vm again; all work for @vm is cancelled. */
 void registry_remove(struct registry *r, struct vm *vm);
 
 struct vm *registry_find_by_uuid(struct registry *r, const char *uuid);

@@ -25,7 +25,7 @@ void vm_attach(struct vm *vm);
 /* vm_attach_new: as vm_attach(), and announces the VM then (VM_WORK_ANNOUNCE). */
 void vm_attach_new(struct vm *vm);
 
-/* vm_attach_now: for vm-work.c. */
+/* vm_attach_now: does what vm_attach() asks for; with the time of this turn of the event loop. */
 void vm_attach_now(struct vm *vm);
 
 /*

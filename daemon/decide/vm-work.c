@@ -6,7 +6,6 @@
 #include "context.h"
 #include "log.h"
 #include "util.h"
-#include "vm-attach.h"
 #include "vm.h"
 
 /* The part of a turn in which further VMs are begun; a request may then take 100 ms. */
@@ -75,11 +74,11 @@ static void serve(struct context *c, struct vm *vm)
 		return;
 	}
 	if (what & VM_WORK_ATTACH)
-		vm_attach_now(vm);
+		c->ops->attach(vm, c->userdata);
 	if (what & VM_WORK_WATCHED && vm->module_id)
 		c->ops->watched(vm, c->userdata);
 	if (what & VM_WORK_APPLY)
-		governor_apply(vm);
+		c->ops->apply(vm, c->userdata);
 	if (what & VM_WORK_ANNOUNCE)
 		c->ops->announce(vm, c->userdata);
 }

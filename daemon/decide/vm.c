@@ -86,7 +86,6 @@ struct vm *vm_free(struct vm *vm)
 {
 	if (!vm)
 		return NULL;
-	vm_work_cancel(vm, ~0U);
 	vm_clear_process(vm);
 	sd_event_source_disable_unref(vm->retry_source);
 	free(vm->governor.vcpus);

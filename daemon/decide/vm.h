@@ -191,6 +191,7 @@ struct vm {
 
 /* vm_new: does not insert the VM into the registry and does not attach it. 0 or -ENOMEM. */
 int vm_new(struct context *c, const struct virt_domain *d, bool has_pid_file, struct vm **ret);
+/* vm_free: @vm must not be in the registry, so that no work is left for it. */
 struct vm *vm_free(struct vm *vm);
 APF_DEFINE_CLEANUP(struct vm *, vm_free);
 

@@ -199,8 +199,8 @@ static const struct domain_xml *parse(const char *xml, struct domain_xml *x)
 	return xml && domain_xml_parse(xml, x) >= 0 ? x : NULL;
 }
 
-static void diagnose_vm(const struct query *q, const struct vm *vm, const char *live,
-			const char *config, struct diagnosis *ret)
+static void make_diagnosis(const struct query *q, const struct vm *vm, const char *live,
+			   const char *config, struct diagnosis *ret)
 {
 	const struct context *c = q->doctor->context;
 	struct domain_xml live_xml, config_xml;
@@ -252,7 +252,7 @@ static void query_answer(struct query *q, const char *live, const char *config)
 		query_end(q, NULL, -ESRCH);
 		return;
 	}
-	diagnose_vm(q, vm, live, config, diagnosis);
+	make_diagnosis(q, vm, live, config, diagnosis);
 	query_end(q, diagnosis, 0);
 }
 

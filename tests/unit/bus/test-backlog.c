@@ -11,6 +11,7 @@
 
 #include "backlog.h"
 #include "conf.h"
+#include "connection.h"
 #include "context.h"
 #include "gate.h"
 #include "genl.h"
@@ -223,7 +224,7 @@ static int setup(void **state)
 	assert_true(sd_event_new(&context.event) >= 0);
 	server.context = &context;
 	bus_pair(&server.bus, &client);
-	assert_true(server_serve(&server) >= 0);
+	assert_true(connection_serve(&server) >= 0);
 	/* sd-bus asks for 8 MiB, which take long to fill. */
 	assert_int_equal(setsockopt(sd_bus_get_fd(server.bus), SOL_SOCKET, SO_SNDBUF, &sndbuf,
 				    sizeof(sndbuf)),

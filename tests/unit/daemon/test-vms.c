@@ -12,6 +12,7 @@
 #include "log.h"
 #include "manager.h"
 #include "server.h"
+#include "vm-attach.h"
 #include "vm.h"
 #include "vms.h"
 
@@ -117,7 +118,13 @@ static void on_announce(struct vm *vm, void *userdata)
 {
 }
 
+static void on_attach(struct vm *vm, void *userdata)
+{
+	vm_attach_now(vm);
+}
+
 static const struct context_ops context_ops = {
+	.attach = on_attach,
 	.announce = on_announce,
 	.work_done = on_work_done,
 };
