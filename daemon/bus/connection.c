@@ -115,6 +115,12 @@ static int on_name_reply(sd_bus_message *reply, void *userdata, sd_bus_error *re
 	uint32_t code;
 	int r;
 
+	/* A host that swaps may need longer for an answer than sd-bus waits. */
+	if (sd_bus_message_get_errno(reply) == ETIMEDOUT) {
+		log_warning("The bus has not given us the name %s yet, trying again", BUS_NAME);
+		connection_request_name(s);
+		return 0;
+	}
 	if (sd_bus_message_is_method_error(reply, NULL)) {
 		log_error("The bus does not give us the name %s: %s", BUS_NAME,
 			  sd_bus_message_get_error(reply)->message);

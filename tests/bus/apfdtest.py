@@ -178,6 +178,18 @@ class PrivateBus:
         except dbus.DBusException:
             return None
 
+    def pids(self):
+        """The processes that the bus has answered first."""
+        names = [n for n in self.connection.list_names() if n.startswith(":")]
+        return [self._pid(n) for n in names]
+
+    def _pid(self, name):
+        try:
+            return int(self.connection.call_blocking("org.freedesktop.DBus", "/", "org.freedesktop.DBus",
+                                                     "GetConnectionUnixProcessID", "s", [name]))
+        except dbus.DBusException:
+            return None
+
     def stop(self):
         self.connection.close()
         self.process.stop()

@@ -169,6 +169,19 @@ def test_hangup_before_the_name(start_apfd, libvirtd, directory):
     daemon.send(signal.SIGCONT)
 
 
+def test_bus_that_is_late_with_the_name(start_apfd, libvirtd, bus):
+    daemon = libvirtd()
+    daemon.send(signal.SIGSTOP)
+    apfd = start_apfd("--connect", daemon.uri, env={"SYSTEMD_BUS_TIMEOUT": "2s"}, wait=False)
+    apfdtest.wait_for("apfd on the bus", lambda: apfd.popen.pid in bus.pids())
+    assert not bus.owner(apfdtest.NAME), "it has its name already: the test says nothing"
+    bus.process.send(signal.SIGSTOP)
+    apfdtest.wait_for("the request to time out", lambda: "has not given us the name" in apfd.log())
+    bus.process.send(signal.SIGCONT)
+    apfd.wait_for_name()
+    daemon.send(signal.SIGCONT)
+
+
 def takes(pid, number):
     """Does a process wait for this signal instead of being ended by it?"""
     with open(f"/proc/{pid}/status", encoding="utf-8") as f:
