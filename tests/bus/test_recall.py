@@ -175,6 +175,8 @@ def test_progress_and_cancellation(start, world):
     apfd = start()
     path = recall(apfd, RatePerSec=1 << 18)
     assert apfd.get(RECALL, "VM", path) == WEB1
+    # a client that comes later sees it
+    assert apfd.managed()[path][RECALL]["VM"] == WEB1
     assert apfd.get(RECALL, "State", path) == "running"
     assert apfd.get(RECALL, "LimitPerSec", path) == (1 << 18) / 4
     assert refused(lambda: recall(apfd))[0] == "org.apfd.Error.Busy"

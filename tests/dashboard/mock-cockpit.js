@@ -6,15 +6,17 @@
  *
  * The address says what there is: ?vms=3&module=absent&apfd=missing&refuse=1&old=1&quiet=1&slow=1&still=1
  * &oldbridge=1&odd=1 (names that are hard to show)&machines=1 (that page is installed)&refuse=module
+ * &refuse=room (for a recall)&recall=1 (one that somebody else has started is under way)
  */
 (() => {
 	const want = new URLSearchParams(window.location.search);
 	const count = Number(want.get("vms") ?? 3);
-	const VM = "org.apfd.VM1", MANAGER = "org.apfd.Manager1";
+	const VM = "org.apfd.VM1", MANAGER = "org.apfd.Manager1", RECALL = "org.apfd.Recall1";
+	const GIB = 2 ** 30;
 	const present = want.get("module") !== "absent";
 	const variants = map => Object.fromEntries(Object.entries(map).map(([k, v]) => [k, { t: "?", v }]));
 	const clients = new Set();
-	const world = { running: want.get("apfd") !== "missing" && ":1.4", named: [], calls: [], vms: {}, spawned: [], jumps: [] };
+	const world = { running: want.get("apfd") !== "missing" && ":1.4", named: [], calls: [], vms: {}, recalls: {}, spawned: [], jumps: [] };
 	window.world = world;
 
 	const host = {
@@ -26,6 +28,14 @@
 			{ Path: "/dev/zram0", Kind: "zram", Size: 2 ** 32, Used: 2 ** 30, Reads: 99, ReadLatencyUSec: 0, Synchronous: true },
 		].map(variants),
 	};
+	if (!want.get("old"))
+		Object.assign(host, {
+			MemoryState: "swapping",
+			Memory: { TotalBytes: 64 * GIB, FreeBytes: 3 * GIB, AvailableBytes: 13 * GIB, ReclaimableBytes: 10 * GIB,
+				SwapTotalBytes: 36 * GIB, SwapFreeBytes: 26 * GIB, ZswapBytes: GIB, ZswappedBytes: 3 * GIB },
+			Pressure: { SomeAvg10: 7.5, FullAvg10: 2.5, SwapInBytesRate: 5 * 2 ** 20, SwapOutBytesRate: 2 ** 20, ScanRate: 640 },
+			Nodes: [{ Node: 0, TotalBytes: 32 * GIB, FreeBytes: GIB }, { Node: 1, TotalBytes: 32 * GIB, FreeBytes: 2 * GIB }].map(variants),
+		});
 	const histogram = (peak, n) => Array.from({ length: 24 }, (_, i) => Math.round(n * Math.exp(-((i - peak) ** 2) / 2)));
 
 	const ODD = [
@@ -49,7 +59,14 @@
 		};
 		if (!want.get("old"))
 			Object.assign(vm, { Mode: i % 3 === 2 ? "off" : i % 3 ? "on" : "auto", ModeSource: i % 3 === 2 ? "runtime" : "default", VCPUModes: [],
-				Pressure: { MemoryBytes: 2 ** 31, SomeAvg10: 12.5, FullAvg10: 3.25 } });
+				Pressure: { MemoryBytes: 2 ** 31, SomeAvg10: 12.5, FullAvg10: 3.25, SwapInRate: 512, SwapInBytesRate: 2 ** 21,
+					/* an older kernel does not count what is written */
+					...(i % 3 === 2 ? {} : { SwapOutRate: 256, SwapOutBytesRate: 2 ** 20 }) },
+				PeakStallRatio: 0.31, PeakLatencyUSec: 65536, SwappedSource: "process",
+				/* and a VM may have no control group of its own */
+				Memory: i % 3 === 2 ? { MajorFaults: 12 } : { LimitBytes: 4 * GIB, RoomBytes: GIB, SwapLimitBytes: 2 * GIB, SwapRoomBytes: GIB,
+					ActiveBytes: GIB, ZswapBytes: 2 ** 24, ZswappedBytes: 2 ** 25, ZramBytes: 0, MajorFaults: 7 },
+				NodeMemory: i % 3 === 2 ? {} : { 0: 1.5 * GIB, 1: 0.5 * GIB } });
 		world.vms[`/org/apfd/vm/${vm.UUID.replaceAll("-", "_")}`] = vm;
 	}
 
@@ -59,14 +76,22 @@
 		world.calls.push([path, method, ...args]);
 		const vm = world.vms[path];
 		if (method === "GetAll")
-			return [variants(args[0] === MANAGER ? host : vm)];
-		if (method === "Get")
-			return [{ t: "?", v: host[args[1]] }];
+			return args[0] === RECALL && !world.recalls[path] ? fail("org.freedesktop.DBus.Error.UnknownObject", `no ${path}`)
+				: [variants(args[0] === MANAGER ? host : args[0] === RECALL ? world.recalls[path] : vm)];
 		if (method === "ListVMs" && !want.get("old"))
 			return [Object.fromEntries(Object.entries(world.vms).map(([p, v]) =>
 				[p, variants(Object.fromEntries(args[0].filter(name => name in v).map(name => [name, v[name]])))]))];
 		if (method === "GetManagedObjects")
-			return [Object.fromEntries(Object.entries(world.vms).map(([p, v]) => [p, { [VM]: variants(v) }]))];
+			return [Object.fromEntries([...Object.entries(world.recalls).map(([p, r]) => [p, { [RECALL]: variants(r) }]),
+				...Object.entries(world.vms).map(([p, v]) => [p, { [VM]: variants(v) }])])];
+		if (method === "Recall" && !want.get("old"))
+			return recall(path, args[0]);
+		if (method === "Cancel") {
+			if (want.get("refuse") === "cancel")
+				return fail("org.freedesktop.DBus.Error.AccessDenied", "polkit refused org.apfd.recall");
+			setTimeout(() => world.endRecall("cancelled", "cancelled", path), 50);
+			return [];
+		}
 		if (method === "SetMode" || method === "SetState") {
 			if (want.get("refuse") === "1")
 				return fail("org.freedesktop.DBus.Error.AccessDenied", `'${vm.Name}' was not changed: polkit refused org.apfd.manage`);
@@ -95,6 +120,47 @@
 		return fail("org.freedesktop.DBus.Error.UnknownMethod", method);
 	}
 
+	/* -- recalls -- */
+
+	const objects = (member, args) => world.signal("/org/apfd", "org.freedesktop.DBus.ObjectManager", member, args);
+
+	function startRecall(path, limit) {
+		const total = Math.round(world.vms[path].SwappedBytes);
+		const job = `/org/apfd/recall/${++recallNumber}`;
+		world.recalls[job] = { VM: path, State: "running", TotalBytes: 0, DoneBytes: 0, BytesPerSec: 0, LimitPerSec: limit, Slowed: false };
+		objects("InterfacesAdded", [job, { [RECALL]: variants(world.recalls[job]) }]);
+		setTimeout(() => world.progress(0.4, { TotalBytes: total }), 100);
+		return job;
+	}
+
+	let recallNumber = 0;
+
+	function recall(path, options) {
+		if (want.get("refuse") === "room")
+			return fail("org.apfd.Error.NoRoom", "There is no room for the memory of VM web-1: 104 MiB do not fit into the 12 MiB that the host has available");
+		if (want.get("refuse") === "1")
+			return fail("org.freedesktop.DBus.Error.AccessDenied", "polkit refused org.apfd.recall");
+		return [startRecall(path, options.RatePerSec?.v ?? 2 ** 64)];
+	}
+
+	world.progress = (share, more = {}) => {
+		for (const [path, r] of Object.entries(world.recalls)) {
+			Object.assign(r, more);
+			Object.assign(r, { DoneBytes: Math.round(r.TotalBytes * share), BytesPerSec: 2 ** 23 });
+			const { VM: _vm, State: _state, ...changed } = r;
+			world.signal(path, "org.freedesktop.DBus.Properties", "PropertiesChanged", [RECALL, variants(changed), []]);
+		}
+	};
+
+	world.endRecall = (result, text, path = Object.keys(world.recalls)[0], signals = ["Finished", "InterfacesRemoved"]) => {
+		const job = world.recalls[path];
+		delete world.recalls[path];
+		if (signals.includes("Finished"))
+			world.signal(path, RECALL, "Finished", [result, job.TotalBytes, job.DoneBytes, text]);
+		if (signals.includes("InterfacesRemoved"))
+			objects("InterfacesRemoved", [path, [RECALL]]);
+	};
+
 	function emit(match, ...signal) {
 		for (const client of clients)
 			for (const [wanted, handler] of client.subscribed)
@@ -102,6 +168,8 @@
 					handler(...signal);
 	}
 
+	/* with slow=1 */
+	const SLOW_MSEC = { SetMode: 1500, SetState: 1500, Recall: 4000 };
 	const NO_OWNER = "org.freedesktop.DBus.Error.NameHasNoOwner";
 
 	window.cockpit = {
@@ -113,7 +181,7 @@
 				addEventListener: (event, handler) => { handlers[event] = handler; },
 				subscribe: (match, handler) => client.subscribed.push([match, handler]),
 				call: async (path, iface, method, args) => {
-					await new Promise(done => setTimeout(done, want.get("slow") && method.startsWith("Set") ? 1500 : 20));
+					await new Promise(done => setTimeout(done, want.get("slow") && SLOW_MSEC[method] || 20));
 					if (method === "GetNameOwner")
 						return world.running ? [world.running] : fail(NO_OWNER, `no ${args[0]}`);
 					if (name !== world.running)
@@ -195,6 +263,9 @@
 				["org.apfd", before || "", owner]);
 	};
 	world.signal = (path, iface, member, args) => emit(m => m.interface === iface, path, iface, member, args);
+
+	if (want.get("recall"))
+		startRecall(Object.keys(world.vms)[0], 2 ** 64);
 
 	let turn = 0;
 	world.tick = () => {

@@ -5,16 +5,13 @@ The real cockpit and apfd are in tests/lab/test_cockpit.py.
 """
 
 import collections
-import functools
 import gzip
-import http.server
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from xml.etree import ElementTree
@@ -27,6 +24,7 @@ SOURCE = ROOT / "dashboard/cockpit"
 sys.path.insert(0, str(HERE))
 
 from browser import Browser  # noqa: E402
+from mocksite import serve  # noqa: E402
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 
@@ -105,32 +103,8 @@ def site_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def site(dist, site_folder):
-    """The page where cockpit has it, beside a cockpit.js that is a mock."""
-    top = site_folder
-    (top / "apf").mkdir()
-    for path in dist.iterdir():
-        if path.suffix == ".gz":
-            (top / "apf" / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
-        else:
-            shutil.copy(path, top / "apf")
-    (top / "base1").mkdir()
-    shutil.copy(HERE / "mock-cockpit.js", top / "base1/cockpit.js")
-    # cockpit serves an empty file if it has no translation, and its own list of pages
-    (top / "apf/po.js").write_text("")
-    (top / "manifests.js").write_text("")
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-        def end_headers(self):
-            self.send_header("Cache-Control", "no-store")
-            super().end_headers()
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(top)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/apf/index.html"
-    server.shutdown()
+    with serve(dist, site_folder) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
@@ -264,7 +238,7 @@ def test_older_apfd(page):
     b.click(row(b, "web-1", "[id$='-pv']"))
     b.wait(lambda: [c[2:] for c in b.js("return world.calls") if c[1] == "SetState"] == [["pv", []]], "SetState")
     b.click(opener(0))
-    b.wait(lambda: b.text("#apf-drawer").count("older than the page") == 2, "the two excuses")
+    b.wait(lambda: b.text("#apf-drawer").count("older than the page") == 4, "the four excuses")
 
 
 def test_refusal(page):
@@ -415,7 +389,7 @@ CUT_OFF = """
 
 @pytest.mark.parametrize("width", [320, 480, 768, 992, 1024, 1219, 1220, 1339, 1340, 1400, 1600])
 def test_nothing_is_cut_off(page, width):
-    b = page("vms=12&odd=1&machines=1", width=width)
+    b = page("vms=12&odd=1&machines=1&recall=1", width=width)
     b.wait("tr[data-vm]", "the table")
     assert b.js(CUT_OFF) == []
     assert b.js("return document.documentElement.scrollWidth") <= width
@@ -424,16 +398,24 @@ def test_nothing_is_cut_off(page, width):
     b.wait(".apf-findings", "the details")
     b.js("document.getElementById('apf-facts-toggle').click()")
     b.wait(".apf-facts", "the facts")
+    b.wait("#apf-recall .apf-recall", "the progress of a recall")
     assert b.js(CUT_OFF) == []
     assert b.js("return document.documentElement.scrollWidth") <= width
     b.shot(ROOT / f"build/dashboard/shots/width-{width}-details.png")
+    b.js("world.endRecall('no-room', 'a long reason '.repeat(20))")
+    b.wait("[data-result]", "the end of the recall")
+    assert b.js(CUT_OFF) == []
+    b.js("document.getElementById('apf-recall-open').click()")
+    b.wait(".apf-dialog", "the dialog")
+    assert b.js(CUT_OFF.replace("main *", ".apf-dialog *")) == []
+    b.shot(ROOT / f"build/dashboard/shots/width-{width}-dialog.png")
 
 
 @pytest.mark.parametrize("width", [320, 1024, 1400])
 @pytest.mark.parametrize("dark", [False, True])
 def test_accessible(page, width, dark):
     """axe-core finds nothing, with 300 VMs of odd names, with all kinds of alarms and the details open."""
-    b = page("vms=300&odd=1&machines=1", width=width)
+    b = page("vms=300&odd=1&machines=1&recall=1&refuse=room", width=width)
     b.js("document.documentElement.classList.toggle('pf-v6-theme-dark', arguments[0])", dark)
     b.driver.execute_script((ROOT / "build/dashboard/node_modules/axe-core/axe.min.js").read_text())
     b.wait('tr[data-level="alarm"]', "a VM that suffers")
@@ -450,6 +432,159 @@ def test_accessible(page, width, dark):
     b.js("document.querySelectorAll('#apf-drawer .apf-folded button').forEach(e => e.click())")
     b.wait(lambda: b.text(".apf-facts"), "the facts")
     assert findings() == []
+    # a recall under way, its end, and the dialog
+    b.js("document.querySelector(`[id^=apf-open-][id$='000000000000']`)?.click() ?? (location.hash = '#/?vm=' + Object.values(world.vms)[0].UUID)")
+    b.wait("#apf-recall .apf-recall", "the progress of a recall")
+    assert findings() == []
+    b.js("world.endRecall('failed', 'a reason')")
+    b.wait("[data-result]", "the end of the recall")
+    assert findings() == []
+    b.click("#apf-recall-open")
+    b.click("#apf-recall-start")
+    b.wait("#apf-recall-refusal h2", "the refusal")
+    assert findings() == []
+
+
+def test_recall(page):
+    """From the button to the end, with the keyboard; a rate that is wrong is refused before apfd is asked."""
+    b = page("vms=3&quiet=1&slow=1", height=1600)
+    b.click(opener(0))
+    b.wait("#apf-recall-open", "the button")
+    b.js("document.getElementById('apf-recall-open').focus()")
+    b.keys(Keys.ENTER)
+    b.wait(".apf-dialog", "the dialog")
+    assert "web-1" in b.text(".apf-dialog h1") and "105 MiB" in b.text(".apf-dialog")
+    rate = b.find("#apf-recall-rate")[0]
+    for wrong in ("0", "-1", "1.5", "x", "1048577"):
+        rate.send_keys(Keys.CONTROL, "a")
+        rate.send_keys(wrong)
+        b.wait(lambda: "from 1 to 1048576" in b.text("#apf-recall-rate-help"), f"the refusal of {wrong}")
+        assert not b.find("#apf-recall-start")[0].is_enabled()
+    rate.send_keys(Keys.CONTROL, "a")
+    rate.send_keys("50", Keys.ENTER)
+    b.wait(lambda: b.find("#apf-recall-start .pf-v6-c-spinner"), "the button to say that it is under way")
+    b.wait(lambda: not b.find(".apf-dialog"), "the dialog to close")
+    assert calls(b, "Recall") == [[{"RatePerSec": {"t": "t", "v": 50 << 20}}]]
+    b.wait(lambda: "40 %" in b.text("#apf-recall .apf-recall"), "the progress")
+    assert re.search(r"4\d\.\d MiB of 10\d MiB, 8\.00 MiB a second, \d\.\d+ s left, limit 50\.0 MiB a second", b.text("#apf-recall"))
+    assert b.focused().get_attribute("id") == "apf-recall-open", "the keyboard focus is back"
+    assert b.find("#apf-recall-open")[0].get_attribute("aria-disabled") == "true"
+    assert "under way" in b.text("#apf-recall-reason")
+    b.js("world.progress(0.705, {Slowed: true})")
+    b.wait(lambda: "70 %" in b.text("#apf-recall") and "slowed down" in b.text("#apf-recall"), "more progress")
+    b.js("world.progress(1); world.endRecall('done', '')")
+    b.wait('[data-result="done"]', "the end")
+    assert "The memory is back: 10" in b.text('[data-result="done"]') and not b.find(".apf-recall")
+    b.click('[data-result="done"] button')
+    b.wait(lambda: not b.find("[data-result]"), "the result to be closed")
+
+
+@pytest.mark.parametrize("refuse,what", [("room", "104 MiB do not fit into the 12 MiB"), ("1", "the permission org.apfd.recall")])
+def test_recall_refused(page, refuse, what):
+    b = page(f"vms=1&quiet=1&refuse={refuse}")
+    b.click(opener(0))
+    b.click("#apf-recall-open")
+    b.wait("#apf-recall-rate", "the dialog")
+    b.js("document.getElementById('apf-recall-rate').focus()")
+    b.keys(Keys.ESCAPE)
+    b.wait(lambda: not b.find(".apf-dialog") and b.focused().get_attribute("id") == "apf-recall-open", "the dialog to close")
+    b.click("#apf-recall-open")
+    b.click("#apf-recall-start")
+    b.wait(lambda: what in b.text("#apf-recall-refusal"), "apfd's reason")
+    assert calls(b, "Recall") == [[{}]], "no rate means the configured one"
+    b.keys(Keys.ESCAPE)
+    b.wait(lambda: not b.find(".apf-dialog") and b.focused().get_attribute("id") == "apf-recall-open", "the dialog to close")
+    assert not b.find(".apf-recall") and b.find("#apf-drawer h2"), "the details are still open"
+
+
+def test_recall_that_was_there_before(page):
+    """One that apfctl has started, or this page before it was loaded again: it is shown, and can be cancelled."""
+    b = page("vms=3&quiet=1&recall=1", height=1600)
+    b.wait(lambda: "40 %" in b.text("#apf-recalls"), "the recall above the table")
+    b.click("#apf-recalls button")
+    b.wait(lambda: b.text("#apf-drawer h2") == "web-1" and "40 %" in b.text("#apf-recall"), "the details")
+    assert not b.find("#apf-recalls"), "once is enough"
+    b.wait("#apf-recall-cancel", "the button")
+    b.js("document.getElementById('apf-recall-cancel').focus()")
+    b.keys(Keys.ENTER)
+    b.wait('#apf-recall [data-result="cancelled"]', "the end")
+    assert re.search(r"cancelled: 4\d\.\d MiB of 10\d MiB", b.text("#apf-recall"))
+    b.wait(lambda: b.focused().get_attribute("id") == "apf-recall-open", "the keyboard focus")
+
+
+def test_recall_cannot_be_cancelled(page):
+    b = page("vms=1&quiet=1&recall=1&refuse=cancel", height=1600)
+    b.click(opener(0))
+    b.click("#apf-recall-cancel")
+    b.wait(lambda: "polkit refused org.apfd.recall" in b.text("#apf-recall"), "the refusal")
+    assert b.find(".apf-recall"), "the recall goes on"
+
+
+@pytest.mark.parametrize("result,what", [
+    ("no-room", "no more room"), ("failed", "The recall failed"), ("vm-ended", "the VM has ended"), ("a-new-one", "apfd's log")])
+def test_ends_of_a_recall(page, result, what):
+    """What apfd says of the end is there, in the details and, of a recall of this page, also without them."""
+    b = page("vms=2&quiet=1", height=1600)
+    b.click(opener(0))
+    b.click("#apf-recall-open")
+    b.click("#apf-recall-start")
+    b.wait(".apf-recall", "the progress")
+    b.js("world.progress(0.5); world.endRecall(arguments[0], 'the reason of apfd')", result)
+    b.wait(lambda: what in b.text("#apf-recall [data-result]"), "the end")
+    assert "the reason of apfd" in b.text("#apf-recall [data-result]")
+    b.click(opener(1))
+    b.wait(lambda: "web-1" in b.text("#apf-recall-results") and what in b.text("#apf-recall-results"), "the end above the table")
+    b.click("#apf-recall-results button")
+    b.wait(lambda: not b.find("#apf-recall-results [data-result]"), "the result to be closed")
+
+
+def test_end_of_a_recall_that_is_lost(page):
+    """The bus may lose each of the signals, and apfd may end."""
+    b = page("vms=1&quiet=1&recall=1", height=1600)
+    b.click(opener(0))
+    b.wait(".apf-recall", "the progress")
+    b.js("world.endRecall('done', '', undefined, ['InterfacesRemoved'])")
+    b.wait('[data-result="unknown"]', "no result")
+    b = page("vms=1&quiet=1&recall=1", height=1600)
+    b.click(opener(0))
+    b.wait(".apf-recall", "the progress")
+    b.js("world.endRecall('done', '', undefined, [])")
+    b.wait('[data-result="unknown"]', "no result")
+    b = page("vms=1&quiet=1&recall=1", height=1600)
+    b.wait("#apf-recalls", "the progress")
+    b.js("world.recalls = {}; world.owner(''); world.owner(':1.5')")
+    b.click(opener(0))
+    b.wait('[data-result="lost"]', "the end of apfd")
+
+
+def test_nothing_to_recall(page):
+    b = page("vms=1&quiet=1&still=1")
+    b.js("Object.values(world.vms)[0].SwappedBytes = 0")
+    b.click(opener(0))
+    b.wait(lambda: "Nothing of the VM is on swap" in b.text("#apf-recall-reason"), "the reason")
+    b.click("#apf-recall-open")
+    assert not b.find(".apf-dialog")
+
+
+def test_memory_figures(page):
+    b = page("vms=3&quiet=1&still=1", height=1600)
+    assert b.find("#apf-host-line")[0].get_attribute("data-state") == "swapping"
+    assert "free 3.00 GiB, reclaimable 10.0 GiB, 10.0 GiB of 36.0 GiB swap used (disk+zram, 180 µs)" in b.text("#apf-host-line")
+    b.click(opener(0))
+    b.wait(lambda: "room for 1.00 GiB more" in b.text("#apf-memory"), "the figures")
+    text = " ".join(b.text("#apf-memory").split())
+    for wanted in ("Read 2.00 MiB a second (512 pages)", "Written 1.00 MiB a second (256 pages)", "Share of time stopped 31 %",
+                   "at most 65.5 ms", "32.0 MiB, compressed to 16.0 MiB; 31 % of what is on swap", "On zram none",
+                   "node 0: 1.50 GiB, node 1: 512 MiB"):
+        assert wanted in text
+    # an older kernel, and no control group
+    b.click(opener(2))
+    b.wait(lambda: "Written not counted" in " ".join(b.text("#apf-memory").split()), "what is not counted")
+    assert "In zswap not counted" in " ".join(b.text("#apf-memory").split())
+    b = page("vms=1&old=1")
+    assert not b.find("#apf-host-line")
+    b.click(opener(0))
+    b.wait(lambda: "older than the page" in b.text("#apf-memory"), "the excuse")
 
 
 def test_odd_names_are_text(page):
@@ -620,6 +755,10 @@ def test_german(page, site_folder):
         assert b.driver.title == "Swap-in virtueller Maschinen"
         assert b.find("html")[0].get_attribute("lang") == "de"
         assert b.text("th:nth-child(7)") == "Stillstand"
+        assert b.js(CUT_OFF) == []
+        assert "frei 3.00 GiB" in b.text("#apf-host-line")
+        b.click("tr[data-vm] [id^=apf-open-]")
+        b.wait(lambda: b.text("#apf-recall-open") == "Speicher zurückholen", "the details in German")
         assert b.js(CUT_OFF) == []
     finally:
         po.write_text("")

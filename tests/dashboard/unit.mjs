@@ -10,6 +10,8 @@ import {
 	Histograms, HISTORY_MSEC, SAMPLE_MSEC, Series, bucket, difference, usedBuckets, quantile, runs, sample,
 	sampleHost, ticks,
 } from "../../dashboard/cockpit/src/history.js";
+import { hostFigures, hostLine, memoryFigures } from "../../dashboard/cockpit/src/memory.js";
+import { Recalls, SILENCE_MSEC, donePercent, isUnlimited, leftUSec } from "../../dashboard/cockpit/src/recalls.js";
 import * as po from "../../dashboard/cockpit/po.mjs";
 import { isDark } from "../../dashboard/cockpit/src/theme.js";
 import { idOf, readOptions, vmOf, writeOptions } from "../../dashboard/cockpit/src/url.js";
@@ -263,7 +265,7 @@ async function connected(list) {
 				return [{ [PATH]: { "org.apfd.VM1": vm } }];
 			if (method === "ListVMs")
 				return [list(args[0], PATH)];
-			return method === "Get" ? [{ t: "aa{sv}", v: [{ Path: { t: "s", v: "/dev/sda2" } }] }] : [{}];
+			return method === "GetAll" ? [{ Swap: { t: "aa{sv}", v: [{ Path: { t: "s", v: "/dev/sda2" } }] } }] : [{}];
 		},
 	};
 	let now = 0;
@@ -278,6 +280,7 @@ test("figures are read from apfd, which does not announce them", async () => {
 	let rate = 10;
 	const { apfd, series } = await connected((names, path) => {
 		assert.ok(names.includes("AsyncRate") && !names.includes("Name"));
+		assert.ok(!names.includes("Memory"), "this apfd does not have it, and would refuse the call");
 		return { [path]: { AsyncRate: { t: "d", v: rate++ } }, "/org/apfd/vm/unknown": { AsyncRate: { t: "d", v: 5 } } };
 	});
 	await apfd._refresh();
@@ -300,12 +303,90 @@ test("an apfd that does not answer leaves a gap, an old one announces figures", 
 	clearTimeout(apfd.drawing);
 });
 
+const RECALL = { VM: "/vm/1", TotalBytes: 200, DoneBytes: 50, BytesPerSec: 50, LimitPerSec: 2 ** 64, Slowed: false };
+
+test("recalls: progress, and what became of each", () => {
+	const recalls = new Recalls();
+	recalls.add("/r/1", RECALL, "web", 0);
+	assert.equal(recalls.update("/r/1", { DoneBytes: 100 }, 1000), true);
+	assert.equal(recalls.update("/r/2", { DoneBytes: 100 }, 1000), false, "not known");
+	assert.deepEqual(recalls.silent(1000 + SILENCE_MSEC), []);
+	assert.deepEqual(recalls.silent(1001 + SILENCE_MSEC), ["/r/1"]);
+	recalls.end("/r/1", "done", 200, 200, "");
+	/* The object is removed after that. */
+	recalls.end("/r/1", "unknown");
+	assert.deepEqual(recalls.snapshot(), { running: [],
+		results: [{ vmPath: "/vm/1", isMine: false, name: "web", result: "done", text: "", total: 200, done: 200 }] });
+	recalls.add("/r/3", RECALL, "web", 2000);
+	assert.deepEqual(recalls.snapshot().results, [], "a new recall of the VM");
+	recalls.add("/r/4", { ...RECALL, VM: "/vm/2" }, "db", 2000);
+	recalls.endOthers(["/r/4", "/vm/2"], "lost");
+	assert.deepEqual(recalls.snapshot().results.map(r => [r.vmPath, r.result, r.done]), [["/vm/1", "lost", 50]]);
+	assert.deepEqual(recalls.snapshot().running.map(r => r.path), ["/r/4"]);
+	recalls.dismiss("/vm/1");
+	assert.deepEqual(recalls.snapshot().results, []);
+});
+
+test("recalls: percent, time that is left, and no limit", () => {
+	assert.equal(donePercent(RECALL), 25);
+	assert.equal(donePercent({ TotalBytes: 0, DoneBytes: 0 }), 0);
+	assert.equal(donePercent({ TotalBytes: 10, DoneBytes: 11 }), 100);
+	assert.equal(donePercent({ TotalBytes: 1000, DoneBytes: 999 }), 99, "not finished");
+	assert.equal(leftUSec(RECALL), 3e6);
+	assert.equal(leftUSec({ ...RECALL, BytesPerSec: 0 }), Infinity);
+	assert.equal(leftUSec({ ...RECALL, DoneBytes: 300 }), 0);
+	assert.equal(isUnlimited(JSON.parse("18446744073709551615")), true);
+	assert.equal(isUnlimited(2 ** 40), false);
+});
+
+const figure = (groups, group, term) => Object.fromEntries(Object.fromEntries(groups)[group])[term];
+
+test("figures of a VM's memory: what is missing is not counted, and never 0", () => {
+	const GIB = 2 ** 30;
+	const vm = { Watched: true, SwappedBytes: GIB, PeakStallRatio: 0.25, PeakLatencyUSec: 8192,
+		Pressure: { SwapInBytesRate: 2 ** 20, SwapInRate: 256, SwapOutBytesRate: 0, SwapOutRate: 0, MemoryBytes: 2 * GIB },
+		Memory: { LimitBytes: 4 * GIB, RoomBytes: GIB, ActiveBytes: GIB, ZswappedBytes: GIB / 4, ZswapBytes: GIB / 16, ZramBytes: 0 },
+		NodeMemory: { 10: GIB, 2: GIB / 2, 3: 0 } };
+	const all = memoryFigures(vm);
+	assert.equal(figure(all, "Swap traffic", "Read"), "1.00 MiB a second (256 pages)");
+	assert.equal(figure(all, "Swap traffic", "Written"), "0 B a second (0 pages)", "counted, and nothing");
+	assert.equal(figure(all, "Highest in the last minute", "Share of time stopped"), "25 %");
+	assert.equal(figure(all, "Highest in the last minute", "Latency of a swap-in"), "at most 8.19 ms");
+	assert.equal(figure(all, "Compressed", "In zswap"), "256 MiB, compressed to 64.0 MiB; 25 % of what is on swap");
+	assert.equal(figure(all, "Compressed", "On zram"), "none");
+	assert.equal(figure(all, "Limits", "Memory"), "4.00 GiB, room for 1.00 GiB more");
+	assert.equal(figure(all, "Limits", "Swap"), "no limit");
+	assert.equal(figure(all, "In memory", "NUMA"), "node 2: 512 MiB, node 10: 1.00 GiB");
+	const none = memoryFigures({ Watched: false, SwappedBytes: 0, PeakStallRatio: 0, PeakLatencyUSec: 0, Memory: { MajorFaults: 3 }, NodeMemory: {} });
+	assert.deepEqual([...new Set(none.flatMap(([, rows]) => rows.map(([, text]) => text)))], ["not counted"]);
+	const uncounted = memoryFigures(counted({ ...vm, NotCounted: ["PeakStallRatio", "PeakLatencyUSec"] }));
+	assert.equal(figure(uncounted, "Highest in the last minute", "Latency of a swap-in"), "not counted");
+	assert.equal(figure(memoryFigures({ ...vm, PeakLatencyUSec: 0 }), "Highest in the last minute", "Latency of a swap-in"), "no swap-in");
+	assert.equal(memoryFigures({ Watched: true }), null, "an apfd from before them");
+});
+
+test("figures of the host's memory, in the words of apfctl", () => {
+	const GIB = 2 ** 30;
+	const swap = [{ Kind: "disk", Used: GIB, ReadLatencyUSec: 5200 }, { Kind: "zram", Used: 0, ReadLatencyUSec: 9e6 }];
+	const host = { MemoryState: "swapping", Swap: swap, Memory: { FreeBytes: 3 * GIB, ReclaimableBytes: GIB, SwapTotalBytes: 8 * GIB, SwapFreeBytes: 7 * GIB } };
+	assert.equal(hostLine(host), "free 3.00 GiB, reclaimable 1.00 GiB, 1.00 GiB of 8.00 GiB swap used (disk, 5.20 ms)");
+	assert.equal(hostLine({ ...host, Memory: { FreeBytes: GIB } }), "free 1.00 GiB, reclaimable not counted, swap not counted");
+	assert.match(hostLine({ ...host, Memory: { ...host.Memory, SwapTotalBytes: 0, SwapFreeBytes: 0 } }), /, no swap$/);
+	assert.equal(hostLine({}), "", "an apfd from before them");
+	assert.deepEqual(hostFigures({}), []);
+	const rows = Object.fromEntries(hostFigures({ ...host, Pressure: { SwapInBytesRate: 2048 }, Nodes: [{ Node: 0, FreeBytes: GIB, TotalBytes: 4 * GIB }] }));
+	assert.equal(rows["Swap traffic"], "read: 2.00 KiB a second; written: not counted");
+	assert.equal(rows.Reclaim, "not counted");
+	assert.equal(rows.Pressure, "not counted");
+	assert.equal(rows.NUMA, "node 0: 1.00 GiB free of 4.00 GiB");
+});
+
 test("a slow apfd gets one request at a time", async () => {
 	const { apfd, client } = await connected(() => new Promise(() => {}));
 	client.calls.length = 0;
 	client.call = async (_path, _interface, method) => { client.calls.push(method); return new Promise(() => {}); };
 	apfd._refresh();
 	apfd._refresh();
-	assert.deepEqual(client.calls, ["ListVMs", "Get"]);
+	assert.deepEqual(client.calls, ["ListVMs", "GetAll"]);
 	clearTimeout(apfd.drawing);
 });

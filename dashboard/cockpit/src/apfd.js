@@ -7,15 +7,17 @@
  * administrative access takes effect at once, without a reload.
  */
 import { StallLevel, gateChanged, guestEvent } from "./alarms.js";
-import { counted, isUnknown, plain } from "./dbus.js";
+import { counted, isGone, isUnknown, plain } from "./dbus.js";
 import { _ } from "./i18n.js";
 import { FIELDS, Histograms, SAMPLE_MSEC, Series, sample, sampleHost } from "./history.js";
+import { Recalls } from "./recalls.js";
 
 const NAME = "org.apfd";
 const BUS = "org.freedesktop.DBus";
 const ROOT = "/org/apfd";
 const MANAGER = "org.apfd.Manager1";
 const VM = "org.apfd.VM1";
+const RECALL = "org.apfd.Recall1";
 const PROPERTIES = "org.freedesktop.DBus.Properties";
 const OBJECTS = "org.freedesktop.DBus.ObjectManager";
 
@@ -28,7 +30,8 @@ const EVENTS_MAX = 100;
 /* Properties that apfd does not announce, because they change with each of its ticks. */
 const FIGURES = [
 	"SwappedBytes", "Outstanding", "GuestReport", "Pressure", "AsyncRate", "SyncRate", "P50USec", "P95USec",
-	"StallRatio", "SavedRatio", "SavedUSec", "AsyncHistogram", "SyncHistogram",
+	"StallRatio", "SavedRatio", "SavedUSec", "AsyncHistogram", "SyncHistogram", "SwappedSource", "Memory", "NodeMemory",
+	"PeakStallRatio", "PeakLatencyUSec",
 ];
 /* Drawing is slow: draw once for all signals within this time. */
 const DRAW_MSEC = 250;
@@ -51,6 +54,7 @@ export class Apfd {
 		this.history = new Map();	/* path -> { series, histograms, stalls } */
 		this.total = new Series(FIELDS);
 		this.events = [];		/* newest first */
+		this.recalls = new Recalls();
 		this.drawing = null;
 		this.refreshing = null;		/* the client that reads figures now */
 		this.state = this._state();
@@ -72,6 +76,7 @@ export class Apfd {
 			host: this.host,
 			vms: [...this.vms].map(([path, vm]) => ({ path, level: this.history.get(path).stalls.level, ...vm })),
 			events: this.events,
+			recalls: this.recalls.snapshot(),
 			now: this.now(),
 		};
 	}
@@ -135,20 +140,32 @@ export class Apfd {
 		const mine = handler => (...args) => this.client === client && handler(...args);
 		client.addEventListener("close", mine((_event, options) => this._lost(options?.problem)));
 		client.addEventListener("owner", mine((_event, now) => now || this._lost("not-found")));
-		client.subscribe({ interface: OBJECTS, path: ROOT }, mine((_path, _interface, member, args) =>
-			member === "InterfacesAdded" ? this._added(...args) : this._removed(...args)));
+		client.subscribe({ interface: OBJECTS, path: ROOT }, mine((_path, _interface, member, args) => {
+			if (member === "InterfacesAdded") {
+				this._added(...args);
+				this._recallAdded(...args);
+			} else {
+				this._removed(...args);
+			}
+		}));
 		client.subscribe({ interface: PROPERTIES, member: "PropertiesChanged", path_namespace: ROOT },
 			mine((path, _interface, _member, args) => this._propertiesChanged(path, ...args)));
 		client.subscribe({ interface: VM, path_namespace: ROOT },
 			mine((path, _interface, member, args) => this._onSignal(path, member, args)));
+		client.subscribe({ interface: RECALL, member: "Finished", path_namespace: ROOT },
+			mine((path, _interface, _member, args) => this._recallEnded(path, ...plain(args))));
 		Promise.all([
 			this._read(client, ROOT, PROPERTIES, "GetAll", "s", [MANAGER]),
 			this._read(client, ROOT, OBJECTS, "GetManagedObjects", "", []),
 		]).then(mine(([[host], [objects]]) => {
 			this.host = plain(host);
 			this.vms.clear();
+			this.recalls.endOthers(Object.keys(objects), "lost");
 			for (const [path, interfaces] of Object.entries(objects))
 				this._added(path, interfaces);
+			/* A VM may be listed behind its recall. */
+			for (const [path, interfaces] of Object.entries(objects))
+				this._recallAdded(path, interfaces);
 			this.phase = "ready";
 			this.problem = "";
 			this._sample();
@@ -164,6 +181,7 @@ export class Apfd {
 		this.phase = "missing";
 		this.problem = problem || "";
 		this.vms.clear();
+		this.recalls.endOthers([], "lost");
 		this.host = {};
 		this._draw();
 	}
@@ -179,7 +197,23 @@ export class Apfd {
 		this._changed();
 	}
 
+	_recallAdded(path, interfaces) {
+		if (!interfaces[RECALL])
+			return;
+		const recall = plain(interfaces[RECALL]);
+		this.recalls.add(path, recall, this.vms.get(recall.VM)?.Name || recall.VM, this.now());
+		this._changed();
+	}
+
+	_recallEnded(path, ...end) {
+		this.recalls.end(path, ...end);
+		this._changed();
+	}
+
 	_removed(path, interfaces) {
+		/* Finished comes before this signal, unless it was lost. */
+		if (interfaces.includes(RECALL))
+			this._recallEnded(path, "unknown");
 		if (!interfaces.includes(VM))
 			return;
 		this.vms.delete(path);
@@ -192,7 +226,7 @@ export class Apfd {
 			this.host = { ...this.host, ...plain(changed) };
 		else if (name === VM && this.vms.has(path))
 			this.vms.set(path, counted({ ...this.vms.get(path), ...plain(changed) }));
-		else
+		else if (name !== RECALL || !this.recalls.update(path, plain(changed), this.now()))
 			return;
 		if (invalidated?.length)
 			this._read(this.client, path, PROPERTIES, "GetAll", "s", [name])
@@ -229,13 +263,14 @@ export class Apfd {
 		if (this.refreshing === client)
 			return;
 		this.refreshing = client;
+		this._askForSilentRecalls(client);
 		try {
-			const [[vms], [swap]] = await Promise.all([
-				this._read(client, ROOT, MANAGER, "ListVMs", "as", [FIGURES]),
-				this._read(client, ROOT, PROPERTIES, "Get", "ss", [MANAGER, "Swap"]),
+			const [[vms], [host]] = await Promise.all([
+				this._read(client, ROOT, MANAGER, "ListVMs", "as", [this._figureNames()]),
+				this._read(client, ROOT, PROPERTIES, "GetAll", "s", [MANAGER]),
 			]);
 			if (this.client === client)
-				this._figures(vms, swap);
+				this._figures(vms, host);
 		} catch (error) {
 			/* An old apfd has no ListVMs(), but announces figures. Other errors: a gap. */
 			if (this.client === client && isUnknown(error))
@@ -246,11 +281,25 @@ export class Apfd {
 		}
 	}
 
-	_figures(vms, swap) {
+	/* An older apfd refuses a name that it does not know. */
+	_figureNames() {
+		const [vm] = this.vms.values();
+		return vm ? FIGURES.filter(name => name in vm) : [];
+	}
+
+	/* The bus may have lost the signal of their end. */
+	_askForSilentRecalls(client) {
+		for (const path of this.recalls.silent(this.now()))
+			this._read(client, path, PROPERTIES, "GetAll", "s", [RECALL]).then(
+				([recall]) => this.client === client && this._propertiesChanged(path, RECALL, recall, []),
+				error => this.client === client && isGone(error) && this._recallEnded(path, "unknown"));
+	}
+
+	_figures(vms, host) {
 		for (const [path, figures] of Object.entries(vms))
 			if (this.vms.has(path))
 				this.vms.set(path, counted({ ...this.vms.get(path), ...plain(figures) }));
-		this.host = { ...this.host, Swap: plain(swap) };
+		this.host = { ...this.host, ...plain(host) };
 		this._sample();
 	}
 
@@ -304,6 +353,51 @@ export class Apfd {
 		} finally {
 			client.close();
 		}
+	}
+
+	/*
+	 * Starts to bring the memory of a VM back from swap; @ratePerSec: bytes, undefined for the configured
+	 * rate. The progress comes as signals.
+	 */
+	async recall(vm, ratePerSec) {
+		if (!this.owner)
+			throw notRunning();
+		const options = ratePerSec === undefined ? {} : { RatePerSec: { t: "t", v: ratePerSec } };
+		const client = this.cockpit.dbus(this.owner, { bus: "system", superuser: "try" });
+		try {
+			this.recalls.mine.add(vm.path);
+			const [path] = await client.call(vm.path, VM, "Recall", [options], { type: "a{sv}", timeout: CHANGE_MSEC });
+			/* The bus may have lost the signal of its begin. */
+			if (!this.recalls.running.has(path))
+				await this._read(client, path, PROPERTIES, "GetAll", "s", [RECALL]).then(
+					([recall]) => this._recallAdded(path, { [RECALL]: recall }),
+					() => {});	/* it has ended */
+		} catch (error) {
+			this.recalls.mine.delete(vm.path);
+			throw error;
+		} finally {
+			client.close();
+		}
+	}
+
+	/* A recall that has ended meanwhile needs no cancellation. */
+	async cancelRecall(path) {
+		if (!this.owner)
+			throw notRunning();
+		const client = this.cockpit.dbus(this.owner, { bus: "system", superuser: "try" });
+		try {
+			await client.call(path, RECALL, "Cancel", [], { type: "", timeout: CHANGE_MSEC });
+		} catch (error) {
+			if (!isGone(error))
+				throw error;
+		} finally {
+			client.close();
+		}
+	}
+
+	dismissRecall(vmPath) {
+		this.recalls.dismiss(vmPath);
+		this._draw();
 	}
 
 	startService() {

@@ -8,6 +8,8 @@ import { fill } from "./fill.js";
 import { percent } from "./format.js";
 import { Host } from "./host.jsx";
 import { _, format } from "./i18n.js";
+import { HostLine } from "./memory.jsx";
+import { Recalls } from "./recall.jsx";
 import { useStore } from "./store.js";
 import { VMTable } from "./table.jsx";
 import {
@@ -100,7 +102,7 @@ function Overview({ apfd, vms, now, onSelect }) {
 }
 
 export function App({ apfd }) {
-	const { phase, problem, host, vms, events, now } = useStore(apfd.subscribe, apfd.snapshot);
+	const { phase, problem, host, vms, events, recalls, now } = useStore(apfd.subscribe, apfd.snapshot);
 	const [address, setAddress] = useAddress(apfd.cockpit);
 	const modes = useModes(apfd);
 	const head = useRef(null);
@@ -134,7 +136,7 @@ export function App({ apfd }) {
 		);
 
 	const panel = vm && <VMDrawer key={vm.path} apfd={apfd} vm={vm} host={host} now={now} events={events}
-		pending={modes.pending.get(vm.path)} headRef={head} onSet={modes.set} onClose={close} />;
+		recalls={recalls} pending={modes.pending.get(vm.path)} headRef={head} onSet={modes.set} onClose={close} />;
 	return (
 		<main className="apf-page">
 			<Drawer isExpanded={Boolean(vm)} isInline={wide}>
@@ -142,6 +144,7 @@ export function App({ apfd }) {
 					<DrawerContentBody>
 						<div className="apf-body">
 							<Title headingLevel="h1" size="2xl">{_("Swap-in of virtual machines")}</Title>
+							<HostLine host={host} />
 							<Banners apfd={apfd} host={host} />
 							<div aria-live="assertive" id="apf-refusal">
 								{modes.refusal &&
@@ -161,6 +164,7 @@ export function App({ apfd }) {
 								</Alert>}
 							<Alarms vms={vms} now={now} events={events} onSelect={select}
 								onSuffering={() => setAddress({ show: "suffering", find: "", page: 1 })} />
+							<Recalls apfd={apfd} recalls={recalls} vms={vms} selected={selected} onSelect={select} />
 							<Overview apfd={apfd} vms={vms} now={now} onSelect={select} />
 							<Card isCompact>
 								<CardTitle component="h2">{_("Virtual machines")}</CardTitle>

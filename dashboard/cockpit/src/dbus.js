@@ -27,6 +27,9 @@ const UNKNOWN = [
 /* True if the error means that this apfd is older than the page. */
 export const isUnknown = error => UNKNOWN.includes(error?.name);
 
+/* True if the object of the call does not exist (any longer). */
+export const isGone = error => isUnknown(error) || error?.name === "org.freedesktop.DBus.Error.UnknownObject";
+
 /* Of modprobe: what to do about its most frequent failures. */
 const MODULE_ADVICE = [
 	[/not found/i, _("Install the module: the package apf-host-dkms, or make dkms-install and dkms.")],
@@ -34,14 +37,14 @@ const MODULE_ADVICE = [
 		_("Secure Boot is on, and this machine does not trust the key that signed the module: enrol DKMS's key, mokutil --import.")],
 ];
 
-/* Returns { denied, text, advice } for an error of Cockpit. */
-export function explain(error) {
+/* Returns { denied, text, advice } for an error of Cockpit; @permission: polkit's, which the call needs. */
+export function explain(error, permission = "org.apfd.manage") {
 	const text = (error?.message || error?.problem || _("no reason was given")).replace(/\.*$/, ".");
 	if (DENIED.includes(error?.name) || error?.problem === "access-denied")
 		return {
 			denied: true,
 			text: format(_("Not allowed: $0"), text),
-			advice: _("Turn on administrative access in the bar at the top, or ask for the permission org.apfd.manage."),
+			advice: format(_("Turn on administrative access in the bar at the top, or ask for the permission $0."), permission),
 		};
 	if (error?.name === "org.apfd.Error.NoHostModule")
 		return { denied: false, text, advice: _("Load the module: modprobe apf_host.") };

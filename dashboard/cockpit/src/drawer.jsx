@@ -4,15 +4,17 @@ import { useCallback, useEffect, useState } from "react";
 import { alarms } from "./alarms.js";
 import { Histogram, RateChart, StallChart, SwappedChart } from "./charts.jsx";
 import { isUnknown } from "./dbus.js";
-import { ago, bytes, duration, inputs, percent, rate, usec, vcpus } from "./format.js";
+import { Facts } from "./facts.jsx";
+import { ago, duration, inputs, percent, rate, usec, vcpus } from "./format.js";
 import { _, format, ngettext } from "./i18n.js";
+import { MemoryFigures } from "./memory.jsx";
 import { Gate, ModeSwitch } from "./mode.jsx";
 import {
-	Alert, Button, CheckCircleIcon, Checkbox, DescriptionList, DescriptionListDescription,
-	DescriptionListGroup, DescriptionListTerm, DrawerActions, DrawerCloseButton, DrawerHead,
+	Alert, Button, CheckCircleIcon, Checkbox, DrawerActions, DrawerCloseButton, DrawerHead,
 	DrawerPanelBody, DrawerPanelContent, ExclamationCircleIcon, ExclamationTriangleIcon,
 	ExpandableSection, Icon, QuestionCircleIcon, Title, ToggleGroup, ToggleGroupItem,
 } from "./pf.js";
+import { Recall } from "./recall.jsx";
 
 const STATES = {
 	ok: ["success", CheckCircleIcon],
@@ -136,18 +138,6 @@ function Decisions({ read, subject, now }) {
 	);
 }
 
-function Facts({ rows }) {
-	return (
-		<DescriptionList isHorizontal isCompact className="apf-facts">
-			{rows.filter(([, value]) => value !== undefined && value !== "").map(([term, value]) =>
-				<DescriptionListGroup key={term}>
-					<DescriptionListTerm>{term}</DescriptionListTerm>
-					<DescriptionListDescription>{value}</DescriptionListDescription>
-				</DescriptionListGroup>)}
-		</DescriptionList>
-	);
-}
-
 const SOURCES = {
 	default: _("the default"), config: _("from apfd.conf"), metadata: _("from the VM's metadata in libvirt"),
 	stored: _("stored by apfd"), runtime: _("set by a user"),
@@ -165,7 +155,6 @@ function facts(vm) {
 			? format(_("$0 of a vCPU, $1 in total"), percent(vm.SavedRatio), duration(vm.SavedUSec)) : undefined],
 		[_("Outstanding pages"), Number.isNaN(vm.Outstanding) ? "–" : vm.Outstanding],
 		[_("Not counted here"), vm.NotCounted?.join(", ")],
-		[_("Memory"), p.MemoryBytes !== undefined ? bytes(p.MemoryBytes) : undefined],
 		[_("Pressure"), p.FullAvg10 !== undefined
 			? format(_("some $0, full $1 of the last 10 s"), percent(p.SomeAvg10 / 100), percent(p.FullAvg10 / 100)) : undefined],
 		[_("Guest's report"), vm.GuestModule],
@@ -234,14 +223,15 @@ function Latency({ vm, histograms, now }) {
 	);
 }
 
-export function VMDrawer({ apfd, vm, host, now, events, pending, headRef, onSet, onClose }) {
+export function VMDrawer({ apfd, vm, host, now, events, recalls, pending, headRef, onSet, onClose }) {
 	const { series, histograms } = apfd.history.get(vm.path);
 	const own = events.filter(e => e.path === vm.path).slice(0, 8);
 
 	return (
 		<DrawerPanelContent id="apf-drawer" isResizable defaultSize="520px" minSize="320px" maxSize="70%"
 			resizeAriaLabel={_("Width of the details")} aria-label={format(_("Virtual machine $0"), vm.Name)} className="apf-drawer"
-			onKeyDown={event => event.key === "Escape" && onClose()}>
+			/* a dialog's events come here, too, because the dialog is a component of the drawer */
+			onKeyDown={event => event.key === "Escape" && event.currentTarget.contains(event.target) && onClose()}>
 			<DrawerHead>
 				<h2 tabIndex={-1} ref={headRef} className="apf-drawer-title" dir="auto">{vm.Name}</h2>
 				<DrawerActions>
@@ -253,6 +243,7 @@ export function VMDrawer({ apfd, vm, host, now, events, pending, headRef, onSet,
 				{alarms(vm).map(a => <Alert key={a.id} isInline variant={a.severity} title={a.text} component="h3" />)}
 				<Findings read={() => apfd.readRows(vm.path, "Diagnose")} subject={vm.path} />
 				<Setting vm={vm} pending={pending} onSet={onSet} />
+				<Recall apfd={apfd} vm={vm} recalls={recalls} />
 				<section>
 					<Title headingLevel="h3" size="md">{_("Swap-ins per second")}</Title>
 					<RateChart series={series} now={now} />
@@ -263,9 +254,10 @@ export function VMDrawer({ apfd, vm, host, now, events, pending, headRef, onSet,
 				</section>
 				<Latency vm={vm} histograms={histograms} now={now} />
 				<section>
-					<Title headingLevel="h3" size="md">{_("Memory on swap")}</Title>
+					<Title headingLevel="h3" size="md">{_("Memory on swap, over time")}</Title>
 					<SwappedChart series={series} now={now} />
 				</section>
+				<MemoryFigures vm={vm} />
 				<Decisions read={() => apfd.readRows(vm.path, "History")} subject={vm.path} now={now} />
 				{own.length > 0 &&
 					<section>
@@ -274,7 +266,7 @@ export function VMDrawer({ apfd, vm, host, now, events, pending, headRef, onSet,
 					</section>}
 				<section>
 					<ExpandableSection className="apf-folded" toggleText={_("Facts")} toggleId="apf-facts-toggle">
-						<Facts rows={facts(vm)} />
+						<Facts rows={facts(vm)} className="apf-facts" />
 					</ExpandableSection>
 				</section>
 			</DrawerPanelBody>

@@ -2,12 +2,11 @@
 /* The host: its module, its swap, what doctor finds. */
 import { useState } from "react";
 import { Findings } from "./drawer.jsx";
+import { Facts } from "./facts.jsx";
 import { bytes, usec } from "./format.js";
 import { _, format } from "./i18n.js";
-import {
-	Card, CardBody, DescriptionList, DescriptionListDescription, DescriptionListGroup,
-	DescriptionListTerm, ExpandableSection,
-} from "./pf.js";
+import { hostFigures } from "./memory.js";
+import { Card, CardBody, ExpandableSection } from "./pf.js";
 
 export const NO_WAIT = {
 	"not-needed": _("not needed by this kernel"),
@@ -34,19 +33,14 @@ export function Host({ apfd, host }) {
 		[_("No-wait swap-in"), NO_WAIT[host.NoWaitSwapin]],
 		["libvirt", host.Libvirt && `${host.Libvirt} (${host.LibvirtURI})`],
 		[_("Swap"), host.Swap?.length ? host.Swap.map(d => <div key={d.Path}>{swapText(d)}</div>) : host.Swap && _("none")],
+		...hostFigures(host),
 		[_("Configuration"), host.ConfigFiles?.join(", ")],
 	];
 	return (
 		<Card isCompact>
 			<CardBody>
 				<ExpandableSection toggleText={_("The host and its swap")} isExpanded={open} onToggle={(_event, o) => setOpen(o)}>
-					<DescriptionList isHorizontal isCompact>
-						{rows.filter(([, value]) => value && value.length !== 0).map(([term, value]) =>
-							<DescriptionListGroup key={term}>
-								<DescriptionListTerm>{term}</DescriptionListTerm>
-								<DescriptionListDescription>{value}</DescriptionListDescription>
-							</DescriptionListGroup>)}
-					</DescriptionList>
+					<Facts rows={rows} />
 					{open && <Findings read={() => apfd.readHostRows("Diagnose")} subject="host" />}
 				</ExpandableSection>
 			</CardBody>

@@ -8,11 +8,16 @@ export * from "@patternfly/react-core/dist/esm/components/DescriptionList/index.
 export * from "@patternfly/react-core/dist/esm/components/Drawer/index.js";
 export * from "@patternfly/react-core/dist/esm/components/EmptyState/index.js";
 export * from "@patternfly/react-core/dist/esm/components/ExpandableSection/index.js";
+export * from "@patternfly/react-core/dist/esm/components/Form/index.js";
+export * from "@patternfly/react-core/dist/esm/components/HelperText/index.js";
 export * from "@patternfly/react-core/dist/esm/components/Icon/index.js";
 export * from "@patternfly/react-core/dist/esm/components/Label/index.js";
+export * from "@patternfly/react-core/dist/esm/components/Modal/index.js";
 export * from "@patternfly/react-core/dist/esm/components/Pagination/index.js";
+export * from "@patternfly/react-core/dist/esm/components/Progress/index.js";
 export * from "@patternfly/react-core/dist/esm/components/SearchInput/index.js";
 export * from "@patternfly/react-core/dist/esm/components/Spinner/index.js";
+export * from "@patternfly/react-core/dist/esm/components/TextInput/index.js";
 export * from "@patternfly/react-core/dist/esm/components/Title/index.js";
 export * from "@patternfly/react-core/dist/esm/components/ToggleGroup/index.js";
 export * from "@patternfly/react-core/dist/esm/components/Toolbar/index.js";
