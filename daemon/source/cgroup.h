@@ -43,7 +43,7 @@ enum {
  *	later
  * @major_faults: total of the group and the groups below it
  * @refaults: total of anonymous pages that were read again soon after they were evicted
- * @swapins, @swapouts: totals of pages read from and written to swap; Linux 6.12 and later
+ * @swapins, @swapouts: totals of pages read from and written to swap; Linux 6.13 and later
  * @activations: total of those @refaults that the kernel took for a part of the working set;
  *	Linux 5.9 and later
  * @zswap_bytes, @zswapped_bytes: memory that zswap uses for the group, and the size of these
