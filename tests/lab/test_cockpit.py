@@ -273,6 +273,54 @@ def reload(host, browser):
         browser.wait(row("web-1"), "the VMs", LOGIN_SEC)
 
 
+def show(page, name):
+    page.js("location.hash = '#/?vm=' + arguments[0]", name)
+    page.wait(lambda: page.text("#apf-drawer h2") == name, "the details")
+
+
+def start_recall(page, rate_mib=""):
+    page.click("#apf-recall-open")
+    page.wait("#apf-recall-rate", "the dialog")
+    if rate_mib:
+        page.find("#apf-recall-rate")[0].send_keys(rate_mib)
+    page.click("#apf-recall-start")
+
+
+def test_recall(page, browser, host, vms):
+    """Refused while the limit is in the way; cancelled after a reload of the page; and to its end."""
+    web = vms[0]
+    group = web.cgroup()
+    limit = web.cgroup_read("memory.max").strip()
+    show(page, "web-1")
+    page.wait(lambda: "a second" in page.text("#apf-memory .apf-figures"), "what is read from swap")
+    assert page.find("#apf-host-line")[0].get_attribute("data-state") in ("calm", "reclaiming", "swapping", "thrashing")
+    try:
+        start_recall(page)
+        page.wait(lambda: "below the limit of the control group" in page.text("#apf-recall-refusal"), "apfd's reason")
+        page.keys(Keys.ESCAPE)
+        page.wait(lambda: not page.find(".apf-dialog"), "the dialog to close")
+        # a guest that runs brings its memory back itself
+        host.run(f"virsh -q suspend web-1; echo max >'{group}/memory.max'")
+        host.run(f"echo 120M >'{group}/memory.reclaim'", check=False)
+        start_recall(page, "1")
+        page.wait("#apf-recall .apf-recall", "the progress")
+        reload(host, browser)
+        show(page, "web-1")
+        page.wait(lambda: " MiB, " in page.text("#apf-recall .apf-recall"), "the progress after the reload")
+        page.shot(SHOTS / "recall.png")
+        page.click("#apf-recall-cancel")
+        page.wait('#apf-recall [data-result="cancelled"]', "the end")
+        # the reload has let the guest go on
+        host.run(f"virsh -q suspend web-1; echo 100M >'{group}/memory.reclaim'", check=False)
+        before = web.swapped_kib()
+        host.run("systemd-run -q --collect apfctl recall --rate 100M web-1")
+        page.wait('#apf-recall [data-result="done"]', "the end of a recall that apfctl has started")
+        assert web.swapped_kib() < before / 4
+    finally:
+        host.run(f"echo {limit} >'{group}/memory.max'; virsh -q resume web-1", check=False)
+        page.js("location.hash = '#/'")
+
+
 def test_in_german(page, browser, host):
     """Cockpit chooses the translation by a cookie of its shell."""
     browser.driver.add_cookie({"name": "CockpitLang", "value": "de-de"})
