@@ -42,6 +42,7 @@ help:
 	@echo 'make check-storm  look for races for hours: R=release, BOOTS=n, PIECES=n, MIN=minutes'
 	@echo 'make bench B=NAME run tests/bench/NAME: prints a table, writes build/bench/NAME.json'
 	@echo '                  ARGS="--vms 5000" are options for it, ARGS=--help lists them'
+	@echo 'make pictures     make the pictures of docs/pictures: apfctl top, the Cockpit page'
 	@echo 'make deps         install the Debian packages all of the above need'
 	@echo 'make clean        remove what was built, but not the images of the lab and the kernels'
 	@echo 'make distclean    remove these too'
@@ -116,6 +117,10 @@ check-kernels: deps
 check-docs: deps
 	@tests/docs/run-commands
 
+# Once for each release; the files are in git.
+pictures: deps
+	@tests/pictures/make
+
 check-storm: deps
 	@tests/lab/storm
 
@@ -143,4 +148,4 @@ distclean:
 
 .PHONY: all help deps modules dashboard install dkms-install demo bench check check-fast \
 	check-field check-lab check-storm check-debug check-kernels check-static check-sanitize dist deb \
-	check-docs clean distclean
+	check-docs pictures clean distclean

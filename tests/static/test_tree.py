@@ -12,6 +12,10 @@ ROOT = Path(__file__).resolve().parents[2]
 # Files that have no comments, or belong to a format of their own.
 NO_SPDX = {"COPYING", "VERSION", ".gitignore"}
 NO_SPDX_SUFFIXES = {".md", ".json", ".svg"}
+# Made by `make pictures` once for each release: small, and with nothing in them but the picture.
+PICTURES = ROOT / "docs/pictures"
+PICTURE_MAX_BYTES = 100_000
+PICTURE_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"sRGB", b"gAMA", b"IDAT", b"IEND"}
 
 
 def tracked():
@@ -22,7 +26,8 @@ def tracked():
     return [f for f in ROOT.rglob("*") if f.is_file() and "build" not in f.relative_to(ROOT).parts]
 
 
-FILES = tracked()
+TRACKED = tracked()
+FILES = [f for f in TRACKED if f.parent != PICTURES]
 
 
 def rel(path):
@@ -38,6 +43,25 @@ def test_every_file_names_its_licence_first():
         if not any("SPDX-License-Identifier: GPL-2.0" in line for line in head):
             wrong.append(rel(path))
     assert wrong == []
+
+
+def chunks(data):
+    """The names of the chunks of a PNG file."""
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    at = 8
+    while at < len(data):
+        yield data[at + 4:at + 8]
+        at += 12 + int.from_bytes(data[at:at + 4], "big")
+
+
+def test_pictures_are_small_and_used():
+    documents = [f.read_text() for f in FILES if f.suffix == ".md"]
+    pictures = [f for f in TRACKED if f.parent == PICTURES]
+    assert pictures
+    for path in pictures:
+        assert path.suffix == ".png" and path.stat().st_size < PICTURE_MAX_BYTES, path.name
+        assert set(chunks(path.read_bytes())) <= PICTURE_CHUNKS, f"{path.name}: data beside the picture"
+        assert any(f"pictures/{path.name})" in text for text in documents), f"{path.name}: no document shows it"
 
 
 def test_text_is_clean():
