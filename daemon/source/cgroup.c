@@ -115,18 +115,10 @@ void cgroup_parse_stat(const char *text, struct cgroup_facts *facts)
 		{ "active_anon ", CGROUP_ACTIVE, &facts->active_anon_bytes },
 	};
 
-	while (*text) {
-		for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-			size_t len = strlen(table[i].key);
-			const char *s = text + len;
-
-			if (strncmp(text, table[i].key, len) == 0 &&
-			    number_parse(&s, "\n", table[i].field) >= 0)
+	for (; *text; text = number_next_line(text))
+		for (size_t i = 0; i < ELEMENTSOF(table); i++)
+			if (number_after_key(text, table[i].key, table[i].field) >= 0)
 				facts->known |= table[i].bit;
-		}
-		text += strcspn(text, "\n");
-		text += *text == '\n';
-	}
 }
 
 /* "12.34", with a point in every locale; strtod() would follow the locale. */
@@ -169,7 +161,7 @@ void cgroup_parse_pressure(const char *text, struct cgroup_facts *facts)
 		  &facts->full_usec },
 	};
 
-	while (*text) {
+	for (; *text; text = number_next_line(text))
 		for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
 			if (strncmp(text, rows[i].key, 11) != 0)
 				continue;
@@ -178,9 +170,6 @@ void cgroup_parse_pressure(const char *text, struct cgroup_facts *facts)
 			if (parse_total(text, rows[i].usec) >= 0)
 				facts->known |= rows[i].total_bit;
 		}
-		text += strcspn(text, "\n");
-		text += *text == '\n';
-	}
 }
 
 /* ---- files ---- */

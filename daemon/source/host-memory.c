@@ -22,25 +22,17 @@ struct row {
 
 static void parse(const char *text, const struct row *rows, size_t n, struct memory_figures *ret)
 {
-	while (*text) {
+	for (; *text; text = number_next_line(text))
 		for (size_t i = 0; i < n; i++) {
-			size_t len = strlen(rows[i].key);
-			const char *s = text + len;
 			uint64_t value;
 
-			if (strncmp(text, rows[i].key, len) != 0)
-				continue;
-			s += strspn(s, " ");
-			if (number_parse(&s, " \n", &value) < 0 ||
+			if (number_after_key(text, rows[i].key, &value) < 0 ||
 			    value > UINT64_MAX / rows[i].unit)
 				continue;
 			if (memory_figure_known(ret, rows[i].figure))
 				value += ret->value[rows[i].figure] / rows[i].unit;
 			memory_figure_set(ret, rows[i].figure, value * rows[i].unit);
 		}
-		text += strcspn(text, "\n");
-		text += *text == '\n';
-	}
 }
 
 void host_memory_parse_meminfo(const char *text, struct memory_figures *figures)

@@ -25,6 +25,43 @@ int number_parse(const char **s, const char *ends, uint64_t *ret)
 	return 0;
 }
 
+int number_after_key(const char *line, const char *key, uint64_t *ret)
+{
+	size_t len = strlen(key);
+	uint64_t value;
+	int r;
+
+	if (strncmp(line, key, len) != 0)
+		return -ENOENT;
+	line += len;
+	if (len > 0 && key[len - 1] == ':')
+		line += strspn(line, " ");
+	r = number_parse(&line, " \n", &value);
+	if (r < 0)
+		return r;
+	if (strncmp(line, " kB", 3) == 0)
+		line += 3;
+	if (*line && *line != '\n')
+		return -EBADMSG;
+	*ret = value;
+	return 0;
+}
+
+const char *number_next_line(const char *line)
+{
+	line += strcspn(line, "\n");
+	return *line ? line + 1 : line;
+}
+
+int number_find(const char *text, const char *key, uint64_t *ret)
+{
+	int r = -ENOENT;
+
+	for (; *text && r == -ENOENT; text = number_next_line(text))
+		r = number_after_key(text, key, ret);
+	return r;
+}
+
 int number_parse_bytes(const char *s, uint64_t *ret)
 {
 	static const char units[] = "KMGT";

@@ -35,6 +35,34 @@ static void test_bytes(void **state)
 		assert_int_equal(number_parse_bytes(large[i], &bytes), -ERANGE);
 }
 
+static void test_lines(void **state)
+{
+	static const char text[] =
+		"total 1\ntotal_now:  7 kB\nbad x\nbad 3\nlast 18446744073709551615";
+	const char *line = text;
+	uint64_t n = 42;
+
+	assert_int_equal(number_after_key(text, "total ", &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(number_after_key(text, "now", &n), -ENOENT);
+	assert_int_equal(number_find(text, "total_now:", &n), 0);
+	assert_int_equal(n, 7);
+	assert_int_equal(number_find(text, "last ", &n), 0);
+	assert_true(n == UINT64_MAX);
+	/* The first line with the key counts. */
+	n = 42;
+	assert_int_equal(number_find(text, "bad ", &n), -EBADMSG);
+	assert_int_equal(number_find(text, "now: ", &n), -ENOENT);
+	assert_int_equal(number_find("", "x", &n), -ENOENT);
+	assert_int_equal(n, 42);
+	for (int i = 0; i < 4; i++)
+		line = number_next_line(line);
+	assert_memory_equal(line, "last ", 5);
+	line = number_next_line(line);
+	assert_true(line == text + sizeof(text) - 1);
+	assert_true(number_next_line(line) == line);
+}
+
 static void test_rate(void **state)
 {
 	uint64_t rate;
@@ -53,6 +81,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_rate),
 	};
 
