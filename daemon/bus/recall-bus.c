@@ -142,7 +142,7 @@ static int cancel_allowed(sd_bus_message *message, uid_t uid, void *userdata, sd
 	/* A recall that has ended meanwhile needs no cancellation. */
 	if (job) {
 		log_info("User %u cancelled the recall of VM %s", (unsigned int)uid, job->vm_name);
-		recall_cancel(job->recall);
+		recall_cancel(job->recall, "cancelled");
 	}
 	return sd_bus_reply_method_return(message, NULL);
 }

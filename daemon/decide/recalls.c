@@ -49,6 +49,14 @@ struct recall_job *recalls_find(struct recalls *r, const char *path)
 	return NULL;
 }
 
+static struct recall_terms terms_of(const struct recall_job *job)
+{
+	return (struct recall_terms){
+		.limit_bytes = recall_rate(job->rate_bytes, job->brake.factor),
+		.reserve = RECALL_RESERVE_REQUESTED,
+	};
+}
+
 /* ---- progress ---- */
 
 static void read_progress(struct recall_job *job)
@@ -99,6 +107,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct context *c = userdata;
 	const struct recall_others others = read_others(c);
+	struct recall_terms terms;
 	struct recall_job *job;
 	int r;
 
@@ -106,7 +115,8 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 		return 0;
 	TAILQ_FOREACH(job, &c->recalls.jobs, list) {
 		job->slowed = recall_brake_update(&job->brake, others);
-		recall_set_factor(job->recall, job->brake.factor);
+		terms = terms_of(job);
+		recall_set_terms(job->recall, &terms);
 		read_progress(job);
 		c->ops->recall_progressed(job, c->userdata);
 	}
@@ -148,13 +158,12 @@ static void on_ended(struct recall *recall, void *userdata)
 /* ---- start ---- */
 
 /* The pages on swap must fit; what is not known is checked window by window. */
-static int check_room(const struct vm *vm, const char *group, char *text)
+static int check_room(const struct vm *vm, const struct recall_target *t, char *text)
 {
-	const struct context *c = vm->context;
 	struct recall_room room;
 	int r;
 
-	r = recall_room_read(c->proc_root, c->cgroup_root, group, &room);
+	r = recall_room_read(t->proc_root, t->group_fd, t->group, RECALL_RESERVE_REQUESTED, &room);
 	if (r < 0 || vm->view.swapped.bytes <= recall_room_bytes(&room))
 		return r;
 	recall_room_text(&room, vm->view.swapped.bytes, text, RECALL_TEXT_MAX);
@@ -196,34 +205,35 @@ static struct recall_job *job_new(struct vm *vm, uint64_t rate_bytes)
 int recalls_start(struct vm *vm, uint64_t rate_bytes, struct recall_job **ret, char *text)
 {
 	struct context *c = vm->context;
-	struct recall_target target = {
+	const struct recall_target target = {
 		.proc_root = c->proc_root,
-		.cgroup_root = c->cgroup_root,
+		.group_fd = vm->memory.cgroup ? cgroup_dir(vm->memory.cgroup) : -1,
 		.group = vm->memory.cgroup ? cgroup_path(vm->memory.cgroup) : "",
 		.pid = (pid_t)vm->view.pid,
 		.pidfd = vm->pidfd,
-		.rate_bytes = rate_bytes ? rate_bytes : c->conf->recall_rate_bytes,
 	};
+	struct recall_terms terms;
 	struct recall_job *job;
 	int r;
 
 	r = check(vm);
 	if (r >= 0)
-		r = check_room(vm, target.group, text);
+		r = check_room(vm, &target, text);
 	if (r < 0)
 		return r;
-	job = job_new(vm, target.rate_bytes);
+	job = job_new(vm, rate_bytes ? rate_bytes : c->conf->recall_rate_bytes);
 	if (!job)
 		return -ENOMEM;
 	(void)recall_brake_update(&job->brake, read_others(c));
-	r = job->vm_name ? recall_new(c->event, &target, on_ended, job, &job->recall) : -ENOMEM;
+	terms = terms_of(job);
+	r = job->vm_name ? recall_new(c->event, &target, &terms, on_ended, job, &job->recall)
+			 : -ENOMEM;
 	if (r >= 0)
 		r = start_timer(c);
 	if (r < 0) {
 		job_free(job);
 		return r;
 	}
-	recall_set_factor(job->recall, job->brake.factor);
 	*ret = job;
 	return 0;
 }

@@ -7,27 +7,54 @@
 enum {
 	/* "anon" and "shmem" are at the beginning; the whole file has 25 lines. */
 	NUMA_MAX_BYTES = 16384,
-	/* Deeper groups are read up to this level only. */
-	LEVELS_MAX = 32,
 };
 
-/* Reads one number; false also for "max". */
-static bool read_bytes(int dir_fd, const char *above, const char *name, uint64_t *ret)
-{
-	char path[3 * LEVELS_MAX + 32], text[32];
+/* ---- levels ---- */
 
-	snprintf(path, sizeof(path), "%s%s", above, name);
-	return file_read_at(dir_fd, path, text, sizeof(text)) >= 0 &&
+struct cgroup_level cgroup_level_begin(int dir_fd, const char *path)
+{
+	return (struct cgroup_level){ .dir_fd = dir_fd, .path = path, .path_len = strlen(path) };
+}
+
+bool cgroup_level_valid(const struct cgroup_level *l)
+{
+	/* The root of the hierarchy has no limits. */
+	return l->path_len > 1 && l->n < CGROUP_LEVELS_MAX;
+}
+
+void cgroup_level_up(struct cgroup_level *l)
+{
+	const char *slash = memrchr(l->path, '/', l->path_len);
+
+	l->path_len = slash ? (size_t)(slash - l->path) : 0;
+	strcpy(l->above + 3 * l->n++, "../");
+}
+
+int cgroup_level_read(const struct cgroup_level *l, const char *name, char *text, size_t size)
+{
+	char path[sizeof(l->above) + 32];
+
+	snprintf(path, sizeof(path), "%s%s", l->above, name);
+	return file_read_at(l->dir_fd, path, text, size);
+}
+
+bool cgroup_level_bytes(const struct cgroup_level *l, const char *name, uint64_t *ret)
+{
+	char text[32];
+
+	return cgroup_level_read(l, name, text, sizeof(text)) >= 0 &&
 	       cgroup_parse_bytes(text, ret) >= 0;
 }
 
-static void add_level(int dir_fd, const char *above, const char *limit_name,
+/* ---- limits ---- */
+
+static void add_level(const struct cgroup_level *l, const char *limit_name,
 		      const char *current_name, struct cgroup_limit *limit)
 {
 	uint64_t limit_bytes, current_bytes, room_bytes;
 
-	if (!read_bytes(dir_fd, above, limit_name, &limit_bytes) ||
-	    !read_bytes(dir_fd, above, current_name, &current_bytes))
+	if (!cgroup_level_bytes(l, limit_name, &limit_bytes) ||
+	    !cgroup_level_bytes(l, current_name, &current_bytes))
 		return;
 	/* A limit that was lowered may be below what is in use. */
 	room_bytes = limit_bytes > current_bytes ? limit_bytes - current_bytes : 0;
@@ -63,29 +90,22 @@ static void parse_numa_line(const char *line, struct cgroup_limits *limits)
 
 void cgroup_parse_numa(const char *text, struct cgroup_limits *limits)
 {
-	while (*text) {
+	for (; *text; text = number_next_line(text))
 		if (strncmp(text, "anon ", 5) == 0 || strncmp(text, "shmem ", 6) == 0)
 			parse_numa_line(text, limits);
-		text += strcspn(text, "\n");
-		text += *text == '\n';
-	}
 }
 
 void cgroup_limits_read(const struct cgroup *c, struct cgroup_limits *ret)
 {
-	char above[3 * LEVELS_MAX + 1] = "", text[NUMA_MAX_BYTES];
-	const char *path = cgroup_path(c);
-	int dir_fd = cgroup_dir(c);
+	struct cgroup_level level = cgroup_level_begin(cgroup_dir(c), cgroup_path(c));
+	char text[NUMA_MAX_BYTES];
 
 	*ret = (struct cgroup_limits){};
-	/* The path has a slash for each level, and the root of the hierarchy has no limits. */
-	for (size_t level = 0; level < LEVELS_MAX && path; level++) {
-		add_level(dir_fd, above, "memory.max", "memory.current", &ret->max);
-		add_level(dir_fd, above, "memory.high", "memory.current", &ret->high);
-		add_level(dir_fd, above, "memory.swap.max", "memory.swap.current", &ret->swap);
-		strcat(above, "../");
-		path = strchr(path + 1, '/');
+	for (; cgroup_level_valid(&level); cgroup_level_up(&level)) {
+		add_level(&level, "memory.max", "memory.current", &ret->max);
+		add_level(&level, "memory.high", "memory.current", &ret->high);
+		add_level(&level, "memory.swap.max", "memory.swap.current", &ret->swap);
 	}
-	if (file_read_at(dir_fd, "memory.numa_stat", text, sizeof(text)) >= 0)
+	if (file_read_at(cgroup_dir(c), "memory.numa_stat", text, sizeof(text)) >= 0)
 		cgroup_parse_numa(text, ret);
 }

@@ -6,7 +6,6 @@
 enum {
 	WINDOWS_PER_SEC = 10,
 	WINDOW_PAGES_MIN = 16,
-	RESERVE_DIVISOR = 32,
 };
 
 #define FACTOR_BEGIN 0.25
@@ -68,9 +67,9 @@ uint64_t recall_rate(uint64_t rate_bytes, double factor)
 	return (uint64_t)((double)MIN_OF(rate_bytes, FULL_RATE_BYTES) * factor);
 }
 
-uint64_t recall_room(uint64_t available_bytes, uint64_t total_bytes)
+uint64_t recall_room(uint64_t available_bytes, uint64_t total_bytes, enum recall_reserve reserve)
 {
-	uint64_t reserve_bytes = total_bytes / RESERVE_DIVISOR;
+	uint64_t reserve_bytes = total_bytes / reserve;
 
 	return available_bytes > reserve_bytes ? available_bytes - reserve_bytes : 0;
 }

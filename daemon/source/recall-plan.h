@@ -67,7 +67,13 @@ bool recall_brake_update(struct recall_brake *b, struct recall_others now);
  */
 uint64_t recall_rate(uint64_t rate_bytes, double factor);
 
-/* recall_room: the part of @available_bytes that may be used: all but a 32nd of @total_bytes. */
-uint64_t recall_room(uint64_t available_bytes, uint64_t total_bytes);
+/* The memory that must stay available, as a part of the whole: one divided by this. */
+enum recall_reserve {
+	RECALL_RESERVE_REQUESTED = 32, /* of recalls that a person asks for */
+	RECALL_RESERVE_AUTOMATIC = 8,
+};
+
+/* recall_room: how much of @available_bytes may be used: all but the reserve of @total_bytes. */
+uint64_t recall_room(uint64_t available_bytes, uint64_t total_bytes, enum recall_reserve reserve);
 
 #endif /* APFD_RECALL_PLAN_H */

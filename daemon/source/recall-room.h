@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "recall-plan.h"
+
 /**
  * struct recall_room
  * @host_bytes: MemAvailable of the host, without its reserve, see recall_room()
@@ -21,11 +23,11 @@ struct recall_room {
 };
 
 /*
- * recall_room_read: @group: path of the VM's control group, "" for none. A group that cannot be
- * read has no limit. 0; -errno if /proc/meminfo cannot be read.
+ * recall_room_read: @group_fd, @group: directory and path of the VM's control group, "" for none.
+ * A group that cannot be read has no limit. 0; -errno if /proc/meminfo cannot be read.
  */
-int recall_room_read(const char *proc_root, const char *cgroup_root, const char *group,
-		     struct recall_room *ret);
+int recall_room_read(const char *proc_root, int group_fd, const char *group,
+		     enum recall_reserve reserve, struct recall_room *ret);
 
 /* recall_room_bytes: the lesser of both. */
 uint64_t recall_room_bytes(const struct recall_room *room);

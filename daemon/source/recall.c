@@ -25,20 +25,21 @@ struct window {
 
 /**
  * struct work - the data of the job; the event loop uses only what @lock guards
- * @pidfd: a copy
- * @lock: of @cancelled, @factor and @progress
- * @changed: one of the first two has changed
+ * @pidfd, @group_fd: copies
+ * @lock: of @cancelled, @terms and @progress
+ * @cancelled: why; NULL if not
+ * @changed: @cancelled was set
  * @may_request: false when the kernel forbids process_madvise()
  */
 struct work {
-	char *proc_root, *cgroup_root, *group;
+	char *proc_root, *group;
+	int group_fd;
 	pid_t pid;
 	int pidfd;
-	uint64_t rate_bytes;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	bool cancelled;
-	double factor;
+	const char *cancelled;
+	struct recall_terms terms;
 	struct recall_progress progress;
 	bool may_request;
 	uint64_t page_bytes;
@@ -71,10 +72,10 @@ static void work_free(void *data)
 
 	recall_pages_free(work->pages);
 	safe_close(work->pidfd);
+	safe_close(work->group_fd);
 	pthread_mutex_destroy(&work->lock);
 	pthread_cond_destroy(&work->changed);
 	free(work->proc_root);
-	free(work->cgroup_root);
 	free(work->group);
 	free(work);
 }
@@ -108,14 +109,14 @@ static int check_alive(struct work *work)
 	return poll(&p, 1, 0) > 0 ? fail(work, "", -ESRCH) : 0;
 }
 
-static double get_factor(struct work *work)
+static struct recall_terms get_terms(struct work *work)
 {
-	double factor;
+	struct recall_terms terms;
 
 	pthread_mutex_lock(&work->lock);
-	factor = work->factor;
+	terms = work->terms;
 	pthread_mutex_unlock(&work->lock);
-	return factor;
+	return terms;
 }
 
 /* Waits; returns early with -ECANCELED. */
@@ -124,7 +125,7 @@ static int wait_usec(struct work *work, uint64_t usec)
 	uint64_t until_usec = clock_usec(CLOCK_MONOTONIC) + usec;
 	const struct timespec until = { .tv_sec = (time_t)(until_usec / USEC_PER_SEC),
 					.tv_nsec = (long)(until_usec % USEC_PER_SEC) * 1000 };
-	bool cancelled;
+	const char *cancelled;
 
 	pthread_mutex_lock(&work->lock);
 	while (!work->cancelled && usec > 0 &&
@@ -132,7 +133,7 @@ static int wait_usec(struct work *work, uint64_t usec)
 		;
 	cancelled = work->cancelled;
 	pthread_mutex_unlock(&work->lock);
-	return cancelled ? end(work, RECALL_CANCELLED, "cancelled") : 0;
+	return cancelled ? end(work, RECALL_CANCELLED, cancelled) : 0;
 }
 
 /* Fills a window, and adds its pages to *bytes. 1: there may be more pages; 0; -errno. */
@@ -172,13 +173,13 @@ static int count(struct work *work)
 	return 0;
 }
 
-static int check_room(struct work *work, uint64_t bytes)
+static int check_room(struct work *work, uint64_t bytes, enum recall_reserve reserve)
 {
 	char text[RECALL_TEXT_MAX];
 	struct recall_room room;
 	int r;
 
-	r = recall_room_read(work->proc_root, work->cgroup_root, work->group, &room);
+	r = recall_room_read(work->proc_root, work->group_fd, work->group, reserve, &room);
 	if (r < 0)
 		return fail(work, "cannot read how much memory is available", r);
 	if (bytes <= recall_room_bytes(&room))
@@ -190,21 +191,21 @@ static int check_room(struct work *work, uint64_t bytes)
 /* Finds the pages of the next window, and requests them. As fill(). */
 static int request(struct work *work, struct window *w)
 {
-	const uint64_t rate_bytes = recall_rate(work->rate_bytes, get_factor(work));
+	const struct recall_terms terms = get_terms(work);
 	uint64_t bytes;
 	int more, r;
 
-	more = fill(work, recall_window_pages(rate_bytes, work->page_bytes), w);
+	more = fill(work, recall_window_pages(terms.limit_bytes, work->page_bytes), w);
 	if (more < 0 || w->n == 0)
 		return more;
 	bytes = w->n * work->page_bytes;
-	r = wait_usec(work, recall_pace_delay(&work->pace, bytes, rate_bytes,
+	r = wait_usec(work, recall_pace_delay(&work->pace, bytes, terms.limit_bytes,
 					      clock_usec(CLOCK_MONOTONIC)));
 	if (r >= 0)
 		r = check_alive(work);
 	/* Requested pages of the other window may not be charged yet. */
 	if (r >= 0)
-		r = check_room(work, 2 * bytes);
+		r = check_room(work, 2 * bytes, terms.reserve);
 	if (r < 0)
 		return r;
 	if (work->may_request) {
@@ -291,7 +292,7 @@ static struct job_kind kind = {
 	.n_max = RECALLS_MAX,
 };
 
-static struct work *work_new(const struct recall_target *t)
+static struct work *work_new(const struct recall_target *t, const struct recall_terms *terms)
 {
 	struct work *work = calloc(1, sizeof(*work));
 	pthread_condattr_t attr;
@@ -303,29 +304,29 @@ static struct work *work_new(const struct recall_target *t)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&work->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	work->factor = 1;
+	work->terms = *terms;
 	work->may_request = true;
 	work->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	work->pid = t->pid;
-	work->rate_bytes = t->rate_bytes;
 	work->proc_root = strdup(t->proc_root);
-	work->cgroup_root = strdup(t->cgroup_root);
 	work->group = strdup(t->group);
 	work->pidfd = fcntl(t->pidfd, F_DUPFD_CLOEXEC, 3);
+	work->group_fd = t->group_fd < 0 ? -1 : fcntl(t->group_fd, F_DUPFD_CLOEXEC, 3);
 	return work;
 }
 
 int recall_new(sd_event *event, const struct recall_target *target,
-	       void (*ended)(struct recall *r, void *userdata), void *userdata, struct recall **ret)
+	       const struct recall_terms *terms, void (*ended)(struct recall *r, void *userdata),
+	       void *userdata, struct recall **ret)
 {
 	struct recall *r = calloc(1, sizeof(*r));
-	struct work *work = work_new(target);
+	struct work *work = work_new(target, terms);
 	int err = -ENOMEM;
 
-	if (!r || !work || !work->proc_root || !work->cgroup_root || !work->group)
+	if (!r || !work || !work->proc_root || !work->group)
 		goto fail;
 	err = -EMFILE;
-	if (work->pidfd < 0)
+	if (work->pidfd < 0 || (target->group_fd >= 0 && work->group_fd < 0))
 		goto fail;
 	*r = (struct recall){ .work = work, .ended = ended, .userdata = userdata };
 	err = job_new(event, &kind, work, r, &r->job);
@@ -341,18 +342,18 @@ fail:
 	return err;
 }
 
-void recall_cancel(struct recall *r)
+void recall_cancel(struct recall *r, const char *why)
 {
 	pthread_mutex_lock(&r->work->lock);
-	r->work->cancelled = true;
+	r->work->cancelled = r->work->cancelled ?: why;
 	pthread_cond_signal(&r->work->changed);
 	pthread_mutex_unlock(&r->work->lock);
 }
 
-void recall_set_factor(struct recall *r, double factor)
+void recall_set_terms(struct recall *r, const struct recall_terms *terms)
 {
 	pthread_mutex_lock(&r->work->lock);
-	r->work->factor = factor;
+	r->work->terms = *terms;
 	pthread_mutex_unlock(&r->work->lock);
 }
 
@@ -367,7 +368,7 @@ struct recall *recall_free(struct recall *r)
 {
 	if (!r)
 		return NULL;
-	recall_cancel(r);
+	recall_cancel(r, "");
 	job_free(r->job);
 	free(r);
 	return NULL;

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
+#include "recall-plan.h"
 #include "util.h"
 
 struct recall;
@@ -52,17 +53,25 @@ struct recall_progress {
 
 /**
  * struct recall_target - what to bring back; copied by recall_new()
- * @group: path of its control group, "" for none
+ * @group_fd, @group: directory and path of its control group; -1 and "" for none
  * @pidfd: of @pid
- * @rate_bytes: upper limit a second, or RECALL_UNLIMITED
  */
 struct recall_target {
 	const char *proc_root;
-	const char *cgroup_root;
+	int group_fd;
 	const char *group;
 	pid_t pid;
 	int pidfd;
-	uint64_t rate_bytes;
+};
+
+/**
+ * struct recall_terms - how a recall is to go on
+ * @limit_bytes: upper limit a second, or RECALL_UNLIMITED
+ * @reserve: &enum recall_reserve, the memory that must stay available
+ */
+struct recall_terms {
+	uint64_t limit_bytes;
+	enum recall_reserve reserve;
 };
 
 /*
@@ -70,18 +79,21 @@ struct recall_target {
  * may call recall_free(). 0; -errno.
  */
 int recall_new(sd_event *event, const struct recall_target *target,
-	       void (*ended)(struct recall *r, void *userdata), void *userdata,
-	       struct recall **ret);
+	       const struct recall_terms *terms, void (*ended)(struct recall *r, void *userdata),
+	       void *userdata, struct recall **ret);
 
 /* recall_free: the thread ends at the next few pages; does not wait for it. */
 struct recall *recall_free(struct recall *r);
 APF_DEFINE_CLEANUP(struct recall *, recall_free);
 
-/* recall_cancel: the thread ends soon, and @ended is called. */
-void recall_cancel(struct recall *r);
+/*
+ * recall_cancel: the thread ends soon, and @ended is called. @why: a string constant, for people;
+ * only the first call counts.
+ */
+void recall_cancel(struct recall *r, const char *why);
 
-/* recall_set_factor: from now on, only this part of the rate is used; 0.0 to 1.0. */
-void recall_set_factor(struct recall *r, double factor);
+/* recall_set_terms: they apply from the next window on. */
+void recall_set_terms(struct recall *r, const struct recall_terms *terms);
 
 void recall_read(struct recall *r, struct recall_progress *ret);
 

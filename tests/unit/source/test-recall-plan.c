@@ -105,10 +105,11 @@ static void test_rate(void **state)
 
 static void test_room(void **state)
 {
-	assert_int_equal(recall_room(100 * MIB, 320 * MIB), 90 * MIB);
-	assert_int_equal(recall_room(10 * MIB, 320 * MIB), 0);
-	assert_int_equal(recall_room(5 * MIB, 320 * MIB), 0);
-	assert_int_equal(recall_room(0, 0), 0);
+	assert_int_equal(recall_room(100 * MIB, 320 * MIB, RECALL_RESERVE_REQUESTED), 90 * MIB);
+	assert_int_equal(recall_room(100 * MIB, 320 * MIB, RECALL_RESERVE_AUTOMATIC), 60 * MIB);
+	assert_int_equal(recall_room(10 * MIB, 320 * MIB, RECALL_RESERVE_REQUESTED), 0);
+	assert_int_equal(recall_room(5 * MIB, 320 * MIB, RECALL_RESERVE_REQUESTED), 0);
+	assert_int_equal(recall_room(0, 0, RECALL_RESERVE_REQUESTED), 0);
 }
 
 int main(void)

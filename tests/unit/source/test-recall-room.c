@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "fixture.h"
 
+#include <fcntl.h>
+
 #include "recall-plan.h"
 #include "recall-room.h"
+#include "util.h"
 
 #define MIB   (UINT64_C(1) << 20)
 #define GROUP "/machine.slice/a.scope"
@@ -34,10 +37,15 @@ static void group(const char *path, const char *max, const char *high, const cha
 
 static struct recall_room read_room(const char *path)
 {
+	_cleanup_close_ int fd = -1;
 	struct recall_room room;
+	char name[PATH_MAX];
 
-	assert_int_equal(
-		recall_room_read(fixture_path("proc"), fixture_path("cgroup"), path, &room), 0);
+	snprintf(name, sizeof(name), "%s%s", fixture_path("cgroup"), path);
+	fd = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(recall_room_read(fixture_path("proc"), fd, path, RECALL_RESERVE_REQUESTED,
+					  &room),
+			 0);
 	return room;
 }
 
@@ -113,7 +121,8 @@ static void test_meminfo(void **state)
 					      &total, &available) < 0);
 	fixture_remove("proc");
 	struct recall_room room;
-	assert_true(recall_room_read(fixture_path("proc"), fixture_path("cgroup"), "", &room) < 0);
+	assert_true(recall_room_read(fixture_path("proc"), -1, "", RECALL_RESERVE_REQUESTED,
+				     &room) < 0);
 }
 
 int main(void)
