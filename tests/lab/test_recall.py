@@ -8,7 +8,7 @@ import pytest
 
 from apflab import VM
 from apflab.logs import no_trouble
-from apflab.recovery import LOAD, back_sec, go_on, push_out, recall
+from apflab.recovery import LOAD, go_on, push_out, recall, recovery
 
 REGION_MIB = 100
 PUSHED_MIB = 104
@@ -39,15 +39,11 @@ def test_memory_is_back_sooner(host, guest):
     known(host, guest)
     pushed = push_out(guest, PUSHED_MIB)
     assert pushed > 60 << 20, "too little is on swap, the test says little"
-    go_on(guest)
-    alone = back_sec(guest, 300)
+    alone, _ = recovery(guest, False, 300)
 
     pushed = push_out(guest, PUSHED_MIB)
     assert pushed > 60 << 20
-    go_on(guest)
-    begin = time.monotonic()
-    lines = recall(guest)
-    recalled = time.monotonic() - begin + back_sec(guest, 300)
+    recalled, lines = recovery(guest, True, 300)
     print(f"{pushed >> 20} MiB on swap: 95 % back after {alone:.1f} s alone, after {recalled:.1f} s with recall; {lines[-1]}")
     assert lines[-1]["state"] == "done"
     assert lines[-1]["done_bytes"] > pushed / 2

@@ -1,37 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
-"""How long a guest stays slow after its memory went to swap, when nothing presses any more."""
+"""How long memory of a guest stays on swap when nothing presses any more."""
 
 import json
-import statistics
 import time
 
 from .errors import LabError, Timeout
 from .patience import patient
 
-# One thread that touches pages at random: what it reaches depends on its memory alone.
-SAMPLE_MSEC = 500
-LOAD = f"-f 1 -w 0 -m {{mib}} -t 0 -i {SAMPLE_MSEC}"
-NORMAL_SAMPLES = 20
-WINDOW_SAMPLES = 2
+# One thread that touches pages at random.
+LOAD = "-f 1 -w 0 -m {mib} -t 0 -i 500"
 SHARE = 0.95
 SETTLED_LOOKS = 6
-
-
-def rates(samples):
-    """Touches per second, each over a second: (end of the second in the guest's milliseconds, rate)."""
-    return [(b["ms"], (b["touches"] - a["touches"]) * 1000 / (b["ms"] - a["ms"]))
-            for a, b in zip(samples, samples[WINDOW_SAMPLES:])]
-
-
-def normal_rate(vm):
-    """What the load reaches with all of its memory there."""
-    begin = len(vm.samples())
-    deadline = time.monotonic() + patient(NORMAL_SAMPLES * SAMPLE_MSEC / 1000 * 2)
-    while len(vm.samples()) < begin + NORMAL_SAMPLES:
-        if time.monotonic() > deadline:
-            raise Timeout(f"{vm.name}: no samples")
-        time.sleep(1)
-    return statistics.median(rate for _, rate in rates(vm.samples()[begin:]))
 
 
 def push_out(vm, mib):
@@ -47,9 +26,8 @@ def push_out(vm, mib):
 
 
 def go_on(vm):
-    """The load touches its pages again; its time now, milliseconds."""
+    """The load touches its pages again."""
     vm.run("killall -CONT workload", check=True)
-    return vm.sample()["ms"]
 
 
 def _seen_to_come_back(vm, limit_sec):
@@ -72,17 +50,6 @@ def back_sec(vm, limit_sec):
     return next(seconds for seconds, kib in seen if kib <= enough)
 
 
-def recovery_sec(vm, begin_ms, limit_sec):
-    """Seconds of the guest from @begin_ms to the first second with 95 % of its normal rate, and this rate.
-
-    The rate is measured when no page comes back any more: a machine that others use, too, has another one each minute.
-    """
-    _seen_to_come_back(vm, limit_sec)
-    normal = normal_rate(vm)
-    reached = (ms for ms, rate in rates([s for s in vm.samples() if s["ms"] >= begin_ms]) if rate >= SHARE * normal)
-    return (next(reached) - begin_ms) / 1000, normal
-
-
 def recall(vm, *options):
     """Runs "apfctl recall" to its end; the lines that it printed."""
     out = vm.host.run(f"apfctl recall --json {' '.join(options)} {vm.name}", timeout=600).stdout
@@ -90,3 +57,11 @@ def recall(vm, *options):
     if not lines:
         raise LabError("apfctl recall printed nothing")
     return lines
+
+
+def recovery(vm, with_recall, limit_sec):
+    """Lets the load go on: seconds until its pages are back, and the lines of "apfctl recall"."""
+    go_on(vm)
+    begin = time.monotonic()
+    lines = recall(vm) if with_recall else []
+    return time.monotonic() - begin + back_sec(vm, limit_sec), lines
