@@ -289,6 +289,13 @@ static void on_work_done(void *userdata)
 		vms_request_name(m);
 }
 
+static void on_recall_started(struct recall_job *job, void *userdata)
+{
+	struct manager *m = userdata;
+
+	recall_bus_started(m->server, job);
+}
+
 static void on_recall_progressed(struct recall_job *job, void *userdata)
 {
 	struct manager *m = userdata;
@@ -332,6 +339,7 @@ static const struct context_ops context_ops = {
 	.restore = on_restore,
 	.announce = on_announce,
 	.work_done = on_work_done,
+	.recall_started = on_recall_started,
 	.recall_progressed = on_recall_progressed,
 	.recall_ended = on_recall_ended,
 };

@@ -7,6 +7,7 @@
 #include "manager-bus.h"
 #include "manager.h"
 #include "module.h"
+#include "recall-calm.h"
 #include "vm-bus.h"
 #include "vm-memory.h"
 #include "vm.h"
@@ -211,6 +212,7 @@ static void go_on_after_reading(struct manager *m)
 	m->tick.pass++;
 	m->tick.turn = m->tick.n;
 	m->tick.now_usec = m->tick.phase_usec = clock_usec(CLOCK_MONOTONIC);
+	recall_calm_tick(&m->context, m->tick.now_usec);
 	r = go_on(m);
 	if (r < 0) {
 		log_errno(LOG_ERR, r, "Cannot continue the tick");

@@ -35,3 +35,9 @@ void field_print_mode(const struct term *term, const struct vm *vm)
 		field_printf(term, "vCPU mode", "%u: %s", vm->vcpu_modes.all[i].index,
 			     vm->vcpu_modes.all[i].mode);
 }
+
+void field_print_auto_recall(const struct term *term, const struct auto_recall *a)
+{
+	if (a->state)
+		field_printf(term, "Auto recall", "%s (%s)", a->state, a->reason ?: "");
+}

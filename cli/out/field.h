@@ -16,4 +16,7 @@ void field_printf(const struct term *term, const char *name, const char *format,
 /* The VM's mode, its source, and the vCPUs that differ; nothing if apfd did not send a mode. */
 void field_print_mode(const struct term *term, const struct vm *vm);
 
+/* What automatic recalls do, and why; nothing if apfd did not send it. */
+void field_print_auto_recall(const struct term *term, const struct auto_recall *a);
+
 #endif

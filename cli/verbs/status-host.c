@@ -168,6 +168,7 @@ static void print_text(const struct apfctl *ctl, const struct host *host, const 
 	field_printf(&ctl->term, "libvirt", "%s (%s)", host->libvirt, host->libvirt_uri);
 	print_files(ctl, host->config_files);
 	status_print_host(ctl, host);
+	field_print_auto_recall(&ctl->term, &host->auto_recall);
 	print_sums(ctl, sums);
 }
 

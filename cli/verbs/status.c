@@ -11,6 +11,7 @@
 #include "format.h"
 #include "histogram-table.h"
 #include "json.h"
+#include "names.h"
 #include "select.h"
 #include "status-host.h"
 #include "strv.h"
@@ -219,6 +220,9 @@ static void print_summary(const struct apfctl *ctl, const struct host *host, con
 	print_swapped(ctl, vm);
 	print_pressure(ctl, vm);
 	vm_print_memory(&ctl->term, vm);
+	/* Off is what most hosts have; "status" of the host and "why" say it. */
+	if (vm->auto_recall.state && strcmp(vm->auto_recall.state, NAME_OFF) != 0)
+		field_print_auto_recall(&ctl->term, &vm->auto_recall);
 	if (vm->watched) {
 		print_figures(ctl, vm);
 		vm_print_peaks(&ctl->term, vm);

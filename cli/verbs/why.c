@@ -148,6 +148,7 @@ static int print_text(const struct apfctl *ctl, const struct vm *vm,
 	field_print(&ctl->term, "VM", STYLE_HEADER, vm_label(vm));
 	field_print(&ctl->term, "State", style_of_state(vm->state), vm->state);
 	field_print_mode(&ctl->term, vm);
+	field_print_auto_recall(&ctl->term, &vm->auto_recall);
 	if (print_explanations(ctl, explanations) < 0 || print_decisions(ctl, decisions) < 0)
 		return status_fail(STATUS_FAILED, "out of memory");
 	return STATUS_OK;

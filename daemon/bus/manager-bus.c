@@ -12,6 +12,7 @@
 #include "log.h"
 #include "names.h"
 #include "polkit.h"
+#include "recall-bus.h"
 #include "server.h"
 #include "stored-bus.h"
 #include "virt.h"
@@ -318,6 +319,7 @@ static const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_PROPERTY("Memory", "a{st}", figures_get_host_memory, 0, 0),
 	SD_BUS_PROPERTY("Pressure", "a{sd}", figures_get_host_pressure, 0, 0),
 	SD_BUS_PROPERTY("Nodes", "aa{sv}", figures_get_host_nodes, 0, 0),
+	SD_BUS_PROPERTY("AutoRecall", "a{sv}", recall_bus_get_host_auto, 0, 0),
 	SD_BUS_VTABLE_END
 };
 /* clang-format on */

@@ -8,6 +8,7 @@
 #include "log.h"
 #include "names.h"
 #include "polkit.h"
+#include "recall-calm.h"
 #include "server.h"
 #include "vm.h"
 
@@ -60,7 +61,7 @@ static int start_allowed(sd_bus_message *message, uid_t uid, void *userdata, sd_
 	vm = registry_find_by_uuid(&q->server->context->vms, q->uuid);
 	if (!vm)
 		return server_no_such_vm(q->server, q->uuid, error);
-	r = recalls_start(vm, q->rate_bytes, &job, text);
+	r = recalls_start(vm, RECALL_ORIGIN_REQUEST, q->rate_bytes, &job, text);
 	if (r < 0)
 		return start_failed(vm, r, text, error);
 	log_fields(LOG_INFO, 0,
@@ -68,11 +69,6 @@ static int start_allowed(sd_bus_message *message, uid_t uid, void *userdata, sd_
 			   { "APF_VM", vm->name }, { "APF_UUID", vm->uuid }, {} }),
 		   "VM %s: user %u requested that its memory is brought back from swap", vm->name,
 		   (unsigned int)uid);
-	if (backlog_has_room_for_event(q->server)) {
-		r = sd_bus_emit_object_added(q->server->bus, job->path);
-		if (r < 0)
-			log_errno(LOG_DEBUG, r, "Cannot announce a recall, ignoring");
-	}
 	return sd_bus_reply_method_return(message, "o", job->path);
 }
 
@@ -138,11 +134,15 @@ static int cancel_allowed(sd_bus_message *message, uid_t uid, void *userdata, sd
 {
 	const struct request *q = userdata;
 	struct recall_job *job = recalls_find(&q->server->context->recalls, q->path);
+	struct vm *vm;
 
 	/* A recall that has ended meanwhile needs no cancellation. */
 	if (job) {
 		log_info("User %u cancelled the recall of VM %s", (unsigned int)uid, job->vm_name);
-		recall_cancel(job->recall, "cancelled");
+		recalls_cancel(job, "cancelled");
+		vm = registry_find_by_uuid(&q->server->context->vms, job->uuid);
+		if (vm)
+			recall_calm_cancelled(vm, clock_usec(CLOCK_MONOTONIC));
 	}
 	return sd_bus_reply_method_return(message, NULL);
 }
@@ -167,6 +167,15 @@ static int property_get_vm(sd_bus *bus, const char *path, const char *interface,
 	const struct recall_job *job = userdata;
 
 	return sd_bus_message_append(reply, "o", job->vm_path);
+}
+
+static int property_get_origin(sd_bus *bus, const char *path, const char *interface,
+			       const char *property, sd_bus_message *reply, void *userdata,
+			       sd_bus_error *error)
+{
+	const struct recall_job *job = userdata;
+
+	return sd_bus_message_append(reply, "s", recall_origin_to_string(job->origin));
 }
 
 static int property_get_state(sd_bus *bus, const char *path, const char *interface,
@@ -209,6 +218,7 @@ static const sd_bus_vtable recall_vtable[] = {
 	SD_BUS_SIGNAL_WITH_ARGS("Finished",
 		SD_BUS_ARGS("s", result, "t", total_bytes, "t", done_bytes, "s", text), 0),
 	SD_BUS_PROPERTY("VM", "o", property_get_vm, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	PROPERTY("Origin",	   "s", property_get_origin, 0),
 	PROPERTY("State",	   "s", property_get_state, 0),
 	PROPERTY("TotalBytes",	   "t", NULL, JOB(progress.total_bytes)),
 	PROPERTY("DoneBytes",	   "t", NULL, JOB(progress.done_bytes)),
@@ -220,6 +230,20 @@ static const sd_bus_vtable recall_vtable[] = {
 #undef PROPERTY
 #undef JOB
 /* clang-format on */
+
+void recall_bus_started(struct server *s, struct recall_job *job)
+{
+	int r;
+
+	if (!backlog_has_room_for_event(s))
+		return;
+	r = job->announced ? sd_bus_emit_properties_changed(s->bus, job->path, BUS_INTERFACE_RECALL,
+							    "Origin", "LimitPerSec", NULL)
+			   : sd_bus_emit_object_added(s->bus, job->path);
+	if (r < 0)
+		log_errno(LOG_DEBUG, r, "Cannot announce a recall, ignoring");
+	job->announced = true;
+}
 
 void recall_bus_progressed(struct server *s, struct recall_job *job)
 {
@@ -249,6 +273,39 @@ void recall_bus_ended(struct server *s, struct recall_job *job)
 	if (r < 0)
 		log_errno(LOG_DEBUG, r, "Cannot announce the end of a recall, ignoring");
 }
+
+/* ---- automatic recalls ---- */
+
+static int append_auto(sd_bus_message *reply, enum auto_recall state, const char *reason)
+{
+	return sd_bus_message_append(reply, "a{sv}", 2, "State", "s", auto_recall_to_string(state),
+				     "Reason", "s", reason);
+}
+
+int recall_bus_get_vm_auto(sd_bus *bus, const char *path, const char *interface,
+			   const char *property, sd_bus_message *reply, void *userdata,
+			   sd_bus_error *error)
+{
+	char text[RECALL_TEXT_MAX];
+	enum auto_recall state;
+
+	state = recall_calm_of_vm(userdata, clock_usec(CLOCK_MONOTONIC), text);
+	return append_auto(reply, state, text);
+}
+
+int recall_bus_get_host_auto(sd_bus *bus, const char *path, const char *interface,
+			     const char *property, sd_bus_message *reply, void *userdata,
+			     sd_bus_error *error)
+{
+	const struct server *s = userdata;
+	char text[RECALL_TEXT_MAX];
+	enum auto_recall state;
+
+	state = recall_calm_of_host(s->context, clock_usec(CLOCK_MONOTONIC), text);
+	return append_auto(reply, state, text);
+}
+
+/* ---- objects ---- */
 
 static int find_object(sd_bus *bus, const char *path, const char *interface, void *userdata,
 		       void **ret_found, sd_bus_error *error)

@@ -566,6 +566,7 @@ static const sd_bus_vtable vm_vtable[] = {
 	FIGURE("PeakLatencyUSec",  "t",	    figures_get_peak_latency, 0),
 	FIGURE("Memory",	   "a{st}", figures_get_vm_memory, 0),
 	FIGURE("NodeMemory",	   "a{st}", figures_get_vm_nodes, 0),
+	FIGURE("AutoRecall",	   "a{sv}", recall_bus_get_vm_auto, 0),
 	PROPERTY("NotCounted",	   "as",    property_get_not_counted, 0),
 #undef FIGURE
 #undef PROPERTY

@@ -20,6 +20,11 @@ static bool glob_matches(const char *glob, const char *name)
 	return matches;
 }
 
+static bool section_matches(const struct conf_vm *vm, const char *name, const char *id)
+{
+	return glob_matches(vm->glob, name) || (id[0] && glob_matches(vm->glob, id));
+}
+
 int conf_vm_settings(const struct conf *c, const char *name, const char *id, struct settings *ret)
 {
 	_cleanup_(settings_done) struct settings s = SETTINGS_NONE;
@@ -28,7 +33,7 @@ int conf_vm_settings(const struct conf *c, const char *name, const char *id, str
 	for (size_t i = 0; i < c->n_vms; i++) {
 		const struct conf_vm *vm = &c->vms[i];
 
-		if (!glob_matches(vm->glob, name) && !(id[0] && glob_matches(vm->glob, id)))
+		if (!section_matches(vm, name, id))
 			continue;
 		if (vm->settings.mode != SETTINGS_UNSET)
 			s.mode = vm->settings.mode;
@@ -44,4 +49,17 @@ int conf_vm_settings(const struct conf *c, const char *name, const char *id, str
 	*ret = s;
 	s = SETTINGS_NONE;
 	return 0;
+}
+
+bool conf_vm_recall(const struct conf *c, const char *name, const char *id)
+{
+	bool yes = true;
+
+	for (size_t i = 0; i < c->n_vms; i++) {
+		const struct conf_vm *vm = &c->vms[i];
+
+		if (vm->recall_when_calm != SETTINGS_UNSET && section_matches(vm, name, id))
+			yes = vm->recall_when_calm;
+	}
+	return yes;
 }

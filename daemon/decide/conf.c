@@ -7,10 +7,9 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <sys/stat.h>
-#include <syslog.h>
 
+#include "conf-keys.h"
 #include "conf-parse.h"
-#include "number.h"
 #include "utf8.h"
 
 enum {
@@ -20,13 +19,6 @@ enum {
 	PROBLEM_MAX_BYTES = 512,
 	SHOWN_BYTES = 65, /* of a key or value in an error text */
 };
-
-/* About half of what a SATA SSD can read. */
-#define RECALL_RATE_DEFAULT_BYTES (UINT64_C(256) << 20)
-
-#define TICK_MIN_USEC (1 * USEC_PER_SEC) /* the bus promises at most one signal a second */
-/* The policy starts again after a gap of more than five seconds between two readings. */
-#define TICK_MAX_USEC (4 * USEC_PER_SEC)
 
 /* The first existing apfd.conf is read; of drop-ins with the same name, only the first is read. */
 static const char *const folders[] = { "/etc/apfd", "/run/apfd", "/usr/lib/apfd" };
@@ -78,109 +70,12 @@ report_problem(struct reader *rd, bool error, const char *format, ...)
 
 /* ---- values ---- */
 
-/**
- * struct key - one row of the table
- * @offset, @size: of the field in struct conf
- * @parse: returns 0; -EINVAL; -ERANGE; -ENOMEM
- * @wanted: description of valid values, for error texts
- */
-struct key {
-	const char *name;
-	size_t offset, size;
-	int (*parse)(const char *value, void *field);
-	const char *wanted;
-};
-
-static int parse_bool(const char *value, void *field)
-{
-	return conf_parse_bool(value, field);
-}
-
-static int parse_level(const char *value, void *field)
-{
-	return conf_parse_level(value, field);
-}
-
-static int parse_tick(const char *value, void *field)
-{
-	uint64_t usec;
-	int r;
-
-	r = conf_parse_span(value, TICK_MAX_USEC, &usec);
-	if (r < 0)
-		return r;
-	if (usec < TICK_MIN_USEC)
-		return -ERANGE;
-	*(uint64_t *)field = usec;
-	return 0;
-}
-
-static int parse_on_exit(const char *value, void *field)
-{
-	if (streq(value, "keep"))
-		*(int *)field = CONF_ON_EXIT_KEEP;
-	else if (streq(value, "restore"))
-		*(int *)field = CONF_ON_EXIT_RESTORE;
-	else
-		return -EINVAL;
-	return 0;
-}
-
-static int parse_foreign(const char *value, void *field)
-{
-	bool yes;
-
-	if (streq(value, "auto")) {
-		*(int *)field = CONF_FOREIGN_AUTO;
-		return 0;
-	}
-	if (conf_parse_bool(value, &yes) < 0)
-		return -EINVAL;
-	*(int *)field = yes ? CONF_FOREIGN_YES : CONF_FOREIGN_NO;
-	return 0;
-}
-
-static int parse_rate(const char *value, void *field)
-{
-	return number_parse_rate(value, field);
-}
-
-/* clang-format off */
-#define FIELD(f) offsetof(struct conf, f), sizeof(((struct conf *)NULL)->f)
-static const struct key daemon_keys[] = {
-	{ "LogLevel",	 FIELD(log_level),    parse_level,
-	  "emerg, alert, crit, err, warning, notice, info or debug" },
-	{ "TickSec",	 FIELD(tick_usec),    parse_tick, "a time from 1s to 4s" },
-	{ "OnExit",	 FIELD(on_exit),      parse_on_exit, "keep or restore" },
-	{ "ForeignVMs",	 FIELD(foreign_vms),  parse_foreign, "yes, no or auto" },
-	{ "DryRun",	 FIELD(dry_run),      parse_bool, "yes or no" },
-	{},
-};
-
-static const struct key recall_keys[] = {
-	{ "RatePerSec",	 FIELD(recall_rate_bytes), parse_rate, NUMBER_RATE_WANTED },
-	{},
-};
-#undef FIELD
-/* clang-format on */
-
-static void set_defaults(struct conf *c)
-{
-	c->log_level = LOG_INFO;
-	c->tick_usec = TICK_MIN_USEC;
-	c->on_exit = CONF_ON_EXIT_KEEP;
-	c->foreign_vms = CONF_FOREIGN_AUTO;
-	c->dry_run = false;
-	c->recall_rate_bytes = RECALL_RATE_DEFAULT_BYTES;
-	policy_params_init(&c->policy);
-}
-
 /* Sets the default, for "Key=" without a value. */
-static void reset_field(struct conf *c, const struct key *k)
+static void reset_field(struct conf *c, const struct conf_key *k)
 {
 	struct conf fresh = {};
 
-	set_defaults(&fresh);
+	conf_set_defaults(&fresh);
 	memcpy((char *)c + k->offset, (char *)&fresh + k->offset, k->size);
 }
 
@@ -203,8 +98,8 @@ static void report_unknown_key(struct reader *rd, const char *key, const char *s
 }
 
 /* @k: the keys of the section, up to one without a name */
-static void assign(struct reader *rd, const struct key *k, const char *section, const char *key,
-		   const char *value)
+static void assign(struct reader *rd, const struct conf_key *k, const char *section,
+		   const char *key, const char *value)
 {
 	int r;
 
@@ -291,6 +186,18 @@ static void assign_policy(struct reader *rd, const char *key, const char *value)
 	}
 }
 
+static void assign_recall(struct reader *rd, const char *value, int *ret)
+{
+	bool yes;
+
+	if (!*value)
+		*ret = SETTINGS_UNSET;
+	else if (conf_parse_bool(value, &yes) < 0)
+		report_bad_value(rd, -EINVAL, "RecallWhenCalm", value, "yes or no");
+	else
+		*ret = yes;
+}
+
 /* 0 or -ENOMEM. */
 static int assign_vm(struct reader *rd, const char *key, const char *value)
 {
@@ -303,6 +210,10 @@ static int assign_vm(struct reader *rd, const char *key, const char *value)
 			vm->settings.mode = SETTINGS_UNSET;
 		else if (settings_mode_from_string(value, &vm->settings.mode) < 0)
 			report_bad_value(rd, -EINVAL, key, value, "auto, on, pv or off");
+		return 0;
+	}
+	if (streq(key, "RecallWhenCalm")) {
+		assign_recall(rd, value, &vm->recall_when_calm);
 		return 0;
 	}
 	if (!streq(key, "VCPUModes")) {
@@ -375,7 +286,11 @@ static int begin_vm(struct reader *rd, char *argument)
 		return -ENOMEM;
 	/* Names of VMs are made valid in the same way, so that the pattern can match. */
 	utf8_make_valid(glob);
-	c->vms[c->n_vms] = (struct conf_vm){ .glob = glob, .settings = SETTINGS_NONE };
+	c->vms[c->n_vms] = (struct conf_vm){
+		.glob = glob,
+		.settings = SETTINGS_NONE,
+		.recall_when_calm = SETTINGS_UNSET,
+	};
 	rd->vm = c->n_vms++;
 	rd->section = SECTION_VM;
 	return 0;
@@ -427,10 +342,10 @@ static int parse_line(struct reader *rd, char *line)
 	value = strip(equals + 1);
 	switch (rd->section) {
 	case SECTION_DAEMON:
-		assign(rd, daemon_keys, "Daemon", key, value);
+		assign(rd, conf_daemon_keys, "Daemon", key, value);
 		break;
 	case SECTION_RECALL:
-		assign(rd, recall_keys, "Recall", key, value);
+		assign(rd, conf_recall_keys, "Recall", key, value);
 		break;
 	case SECTION_POLICY:
 		assign_policy(rd, key, value);
@@ -640,7 +555,7 @@ int conf_load(const struct conf_source *source, conf_problem_fn problem, void *u
 
 	if (!c)
 		return -ENOMEM;
-	set_defaults(c);
+	conf_set_defaults(c);
 	c->files = calloc(1, sizeof(*c->files));
 	if (!c->files)
 		return -ENOMEM;

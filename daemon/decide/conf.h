@@ -27,7 +27,8 @@ enum conf_foreign {
 struct conf_vm {
 	char *glob;
 	struct settings settings;
-	bool vcpus_reset; /* an empty VCPUModes= clears the modes of earlier sections */
+	bool vcpus_reset;     /* an empty VCPUModes= clears the modes of earlier sections */
+	int recall_when_calm; /* 0, 1, or SETTINGS_UNSET */
 };
 
 /**
@@ -37,6 +38,8 @@ struct conf_vm {
  * @foreign_vms: &enum conf_foreign; search for VMs that libvirt does not know
  * @dry_run: announce decisions, but change no gates
  * @recall_rate_bytes: how much a recall brings back a second, at most; RECALL_UNLIMITED
+ * @when_calm_usec: the host must be calm for so long before apfd itself starts recalls; 0: never
+ * @calm_rate_bytes: as @recall_rate_bytes, for these recalls
  * @vms: [VM] sections, in the order in which they were read
  * @files: the files that were read, in that order; ends with NULL
  */
@@ -47,6 +50,8 @@ struct conf {
 	int foreign_vms;
 	bool dry_run;
 	uint64_t recall_rate_bytes;
+	uint64_t when_calm_usec;
+	uint64_t calm_rate_bytes;
 	struct policy_params policy;
 	struct conf_vm *vms;
 	size_t n_vms;
@@ -87,5 +92,8 @@ APF_DEFINE_CLEANUP(struct conf *, conf_free);
  * @id: "" if the VM has none.
  */
 int conf_vm_settings(const struct conf *c, const char *name, const char *id, struct settings *ret);
+
+/* conf_vm_recall: apfd may start recalls of such a VM; arguments as for conf_vm_settings(). */
+bool conf_vm_recall(const struct conf *c, const char *name, const char *id);
 
 #endif /* APFD_CONF_H */

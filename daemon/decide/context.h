@@ -45,6 +45,7 @@ struct vm;
  * @restore: apfd ends, and the gates of @vm are to be the kernel's again
  * @announce: the VM is to be announced on the bus
  * @work_done: there is no more work, see vm-work.h
+ * @recall_started: @job has begun; or a person has taken over an automatic one, see recalls_start()
  * @recall_progressed: a second has passed since @job began, or since the last call
  * @recall_ended: @job has ended; it is freed after this call
  */
@@ -62,6 +63,7 @@ struct context_ops {
 	void (*restore)(struct vm *vm, void *userdata);
 	void (*announce)(struct vm *vm, void *userdata);
 	void (*work_done)(void *userdata);
+	void (*recall_started)(struct recall_job *job, void *userdata);
 	void (*recall_progressed)(struct recall_job *job, void *userdata);
 	void (*recall_ended)(struct recall_job *job, void *userdata);
 };

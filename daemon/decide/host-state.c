@@ -42,6 +42,16 @@ static double rate(const struct host_state *h, const struct memory_figures *now,
 	       (double)dt_usec;
 }
 
+/* VMs that read back what was evicted before do not make a host short of memory. */
+static bool is_calm_but_for_reads(const double pressure[static _HOST_PRESSURE_MAX])
+{
+	double others[_HOST_PRESSURE_MAX];
+
+	memcpy(others, pressure, sizeof(others));
+	others[HOST_PRESSURE_SWAP_IN_RATE] = NAN;
+	return host_state_decide(others) == MEMORY_STATE_CALM;
+}
+
 static void drop_oldest(struct host_state *h)
 {
 	h->past_begin = (h->past_begin + 1) % HOST_STATE_READINGS;
@@ -75,6 +85,10 @@ void host_state_update(struct host_state *h, const struct host_memory *reading, 
 	h->pressure[HOST_PRESSURE_REFAULT_RATE] =
 		rate(h, &reading->figures, now_usec, HOST_MEMORY_REFAULTS);
 	h->state = host_state_decide(h->pressure);
+	if (!is_calm_but_for_reads(h->pressure))
+		h->calm_usec = 0;
+	else if (h->calm_usec == 0)
+		h->calm_usec = now_usec;
 	at = (h->past_begin + h->n_past++) % HOST_STATE_READINGS;
 	h->past[at].at_usec = now_usec;
 	h->past[at].figures = reading->figures;

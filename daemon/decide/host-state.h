@@ -44,6 +44,8 @@ enum memory_state host_state_decide(const double pressure[static _HOST_PRESSURE_
  * struct host_state - all zero at first
  * @memory: the last reading
  * @pressure: by &enum host_pressure; NAN if not known
+ * @calm_usec: since when the state would be calm if reads from swap did not count,
+ *	CLOCK_MONOTONIC; 0 if it would not
  * @numa: read every ten seconds at most, at @numa_usec
  * @past: ring of readings of the totals, the oldest at @past_begin
  */
@@ -51,6 +53,7 @@ struct host_state {
 	struct host_memory memory;
 	double pressure[_HOST_PRESSURE_MAX];
 	enum memory_state state;
+	uint64_t calm_usec;
 	struct numa numa;
 	uint64_t numa_usec;
 	struct {

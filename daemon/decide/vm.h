@@ -14,6 +14,7 @@
 #include "peak.h"
 #include "pressure.h"
 #include "ratelimit.h"
+#include "recall-pause.h"
 #include "stats.h"
 #include "uuid.h"
 #include "virt.h"
@@ -134,6 +135,7 @@ struct vm_reading {
  * @working: entry of the list of VMs with work
  * @pass: number of the last pass over all VMs that this VM was in, see tick.c
  * @governor: decisions for the vCPUs
+ * @recall_pause: when apfd itself may recall the VM's memory
  * @guest_warnings: rate limit for warnings about the guest in the log
  * @guest_notices: rate limit for other log entries about the guest; separate, so that
  *	notices cannot suppress warnings
@@ -185,6 +187,7 @@ struct vm {
 	struct vm_view view;
 	struct vm_view published;
 	struct governor governor;
+	struct recall_pause recall_pause;
 	struct ratelimit guest_warnings;
 	struct ratelimit guest_notices;
 };

@@ -223,6 +223,19 @@ static int add_nodes(struct json_object *object, const char *key, const struct n
 	return json_add(object, key, TAKE_PTR(array));
 }
 
+static int add_auto_recall(struct json_object *object, const struct auto_recall *a)
+{
+	_cleanup_(json_putp) struct json_object *state = NULL;
+
+	if (!a->state)
+		return json_add_null(object, "auto_recall");
+	state = json_object_new_object();
+	if (!state || json_add_string(state, "state", a->state) < 0 ||
+	    json_add_string(state, "reason", a->reason ?: "") < 0)
+		return -ENOMEM;
+	return json_add(object, "auto_recall", TAKE_PTR(state));
+}
+
 static struct json_object *json_vcpu_modes(const struct vcpu_modes *modes)
 {
 	_cleanup_(json_putp) struct json_object *array = json_object_new_array();
@@ -284,6 +297,7 @@ static int add_vm(struct json_object *object, const struct vm *vm)
 			    "peak_latency_usec", vm->peak_latency_usec);
 	r |= add_memory(object, "memory", &vm->memory, vm_memory_names, _VM_MEMORY_MAX);
 	r |= add_nodes(object, "memory_nodes", &vm->nodes, false);
+	r |= add_auto_recall(object, &vm->auto_recall);
 	r |= json_add_optional(object, "cgroup", vm->cgroup);
 	r |= json_add_optional(object, "manager", vm->manager);
 	r |= json_add_optional(object, "id", vm->id);
@@ -455,6 +469,7 @@ struct json_object *json_host(const struct host *host)
 	r |= add_memory(object, "memory", &host->memory, host_memory_names, _HOST_MEMORY_MAX);
 	r |= add_host_pressure(object, &host->pressure);
 	r |= add_nodes(object, "memory_nodes", &host->nodes, true);
+	r |= add_auto_recall(object, &host->auto_recall);
 	return r < 0 ? NULL : TAKE_PTR(object);
 }
 
@@ -547,6 +562,7 @@ struct json_object *json_why(const struct vm *vm, const struct explanations *exp
 	r |= json_add_string(object, "name", vm->name);
 	r |= json_add_string(object, "uuid", vm->uuid);
 	r |= add_mode(object, vm);
+	r |= add_auto_recall(object, &vm->auto_recall);
 	r |= json_add(object, "vcpus", json_explanations(explanations));
 	r |= json_add(object, "decisions", json_decisions(decisions));
 	return r < 0 ? NULL : TAKE_PTR(object);

@@ -29,6 +29,29 @@ int recall_read_progress(sd_bus_message *m, struct recall_progress *progress)
 	return r < 0 ? r : props_read(m, recall_props, ELEMENTSOF(recall_props), progress, &bad);
 }
 
+#define AUTO(name, field)                                                              \
+	{                                                                              \
+		name, "s", prop_read_string, offsetof(struct auto_recall, field), true \
+	}
+static const struct prop auto_props[] = {
+	AUTO("State", state),
+	AUTO("Reason", reason),
+};
+
+int prop_read_auto_recall(sd_bus_message *m, void *field)
+{
+	const struct prop *bad;
+
+	return props_read(m, auto_props, ELEMENTSOF(auto_props), field, &bad);
+}
+
+void auto_recall_clear(struct auto_recall *a)
+{
+	free(a->state);
+	free(a->reason);
+	*a = (struct auto_recall){};
+}
+
 int recall_read_end(sd_bus_message *m, struct recall_progress *progress, struct recall_end *end)
 {
 	const char *result, *text;

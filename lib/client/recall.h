@@ -22,6 +22,19 @@ struct recall_progress {
 };
 
 /**
+ * struct auto_recall - AutoRecall of a VM or of the host; NULL if apfd did not send it
+ */
+struct auto_recall {
+	char *state;
+	char *reason;
+};
+
+void auto_recall_clear(struct auto_recall *a);
+
+/* prop_read_auto_recall: from a{sv}; for tables of props.h. */
+int prop_read_auto_recall(sd_bus_message *m, void *field);
+
+/**
  * struct recall_end - arguments of the signal Finished
  */
 struct recall_end {

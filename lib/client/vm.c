@@ -199,6 +199,7 @@ static const struct prop host_props[] = {
 	HOST("Memory", "a{st}", prop_read_host_memory, memory, .optional = true),
 	HOST("Pressure", "a{sd}", prop_read_host_pressure, pressure, .optional = true),
 	HOST("Nodes", "aa{sv}", prop_read_host_nodes, nodes, .optional = true),
+	HOST("AutoRecall", "a{sv}", prop_read_auto_recall, auto_recall, .optional = true),
 };
 
 #define VM(name, type, read, field, ...)                                  \
@@ -238,6 +239,7 @@ static const struct prop vm_props[] = {
 	VM("ID", "s", prop_read_string, id, .optional = true),
 	VM("VMM", "s", prop_read_string, vmm, .optional = true),
 	VM("Executable", "s", prop_read_string, executable, .optional = true),
+	VM("AutoRecall", "a{sv}", prop_read_auto_recall, auto_recall, .optional = true),
 	VM("SwappedSource", "s", prop_read_string, swapped_source, .optional = true),
 	VM("PeakStallRatio", "d", prop_read_basic, peak_stall_ratio, .optional = true),
 	VM("PeakLatencyUSec", "t", prop_read_basic, peak_latency_usec, .optional = true),
@@ -286,6 +288,7 @@ void host_clear(struct host *host)
 	}
 	free(host->hooks.all);
 	free(host->memory_state);
+	auto_recall_clear(&host->auto_recall);
 	nodes_memory_clear(&host->nodes);
 	*host = (struct host){};
 }
@@ -309,6 +312,7 @@ void vm_clear(struct vm *vm)
 	free(vm->vmm);
 	free(vm->executable);
 	free(vm->swapped_source);
+	auto_recall_clear(&vm->auto_recall);
 	nodes_memory_clear(&vm->nodes);
 	strv_free(vm->not_counted);
 	*vm = (struct vm){};

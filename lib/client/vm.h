@@ -18,6 +18,7 @@
 #include "histogram.h"
 #include "memory.h"
 #include "pressure.h"
+#include "recall.h"
 #include "vcpu-list.h"
 
 /* Counters of apf_host(4). */
@@ -156,6 +157,7 @@ struct host {
 	struct memory_figures memory;
 	struct host_pressure_figures pressure;
 	struct nodes_memory nodes;
+	struct auto_recall auto_recall;
 };
 
 /**
@@ -233,6 +235,7 @@ struct vm {
 	uint64_t peak_latency_usec;
 	struct memory_figures memory;
 	struct nodes_memory nodes;
+	struct auto_recall auto_recall;
 	char **not_counted;
 };
 

@@ -94,6 +94,14 @@
 #define NAME_NO_ROOM   "no-room"
 #define NAME_FAILED    "failed"
 
+/* Origin of a recall. */
+#define NAME_REQUEST   "request"
+#define NAME_AUTOMATIC "automatic"
+
+/* State of AutoRecall, besides NAME_OFF, NAME_NOT_NEEDED and NAME_RUNNING. */
+#define NAME_WAITING "waiting"
+#define NAME_PAUSED  "paused"
+
 /* Keys of GuestReport. Counters: stats_count_names; figures of the policy: policy_figure_names. */
 extern const char *const guest_names[APF_GUEST_A_MAX + 1];
 

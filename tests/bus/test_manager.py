@@ -65,6 +65,7 @@ def test_properties(apfd, domains_uri):
         "ConfigFiles": [],
         "ConfigError": "",
         "DryRun": False,
+        "AutoRecall": {"State": "off", "Reason": "WhenCalm=no"},
     }
 
 

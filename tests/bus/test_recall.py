@@ -9,7 +9,7 @@ import sys
 import dbus
 import pytest
 
-from apfdtest import OTHER_UID, PROPERTIES, VM, let_pass, wait_for
+from apfdtest import MANAGER, OTHER_UID, PROPERTIES, ROOT, VM, let_pass, wait_for
 
 WEB1 = "/org/apfd/vm/11111111_aaaa_4bbb_8ccc_000000000001"
 WEB2 = "/org/apfd/vm/11111111_aaaa_4bbb_8ccc_000000000002"
@@ -64,7 +64,7 @@ class Memory:
             [maps] = [line for line in f if line.startswith(f"{self.address:x}-")] if kind != "private" else \
                 [f"{self.address:x}-{self.address + PAGES * PAGE:x} rw-p 00000000 00:00 0 \n"]
         write(f"{self.proc}/maps", maps)
-        write(f"{self.proc}/status", f"Name:\tqemu\nRssShmem:\t0 kB\nVmSwap:\t{len(self.swapped) * PAGE // 1024} kB\n")
+        self.swap_kib(len(self.swapped) * PAGE // 1024)
         write(f"{self.proc}/cgroup", f"0::{SCOPE}\n")
         os.symlink(f"/proc/{self.pid}/fd", f"{self.proc}/fd")
         # A sparse file with an entry for each page of the address space.
@@ -72,6 +72,12 @@ class Memory:
             f.seek(self.address // PAGE * 8)
             f.write(b"".join(struct.pack("<Q", SWAPPED if kind == "private" and i in self.swapped else 0)
                              for i in range(PAGES)))
+
+    def swap_kib(self, kib):
+        write(f"{self.proc}/status", f"Name:\tqemu\nRssShmem:\t0 kB\nVmSwap:\t{kib} kB\n")
+
+    def swap_mib(self, mib):
+        self.swap_kib(mib * 1024)
 
     def mapped(self):
         """Which of its pages are really mapped."""
@@ -96,6 +102,10 @@ class World:
     def host(self, total_mib, available_mib):
         write(f"{self.directory}/proc/meminfo", f"MemTotal: {total_mib * 1024} kB\nMemFree: 1 kB\n"
               f"MemAvailable: {available_mib * 1024} kB\n")
+
+    def vmstat(self, pages_out, pages_in=0):
+        write(f"{self.directory}/proc/vmstat", f"pswpin {pages_in}\npswpout {pages_out}\npgscan_kswapd 0\n"
+              "pgscan_direct 0\n")
 
     def group(self, limit_mib, current_mib):
         group = f"{self.directory}/cgroup{SCOPE}"
@@ -295,3 +305,163 @@ def test_others_need_permission(start, world, polkit):
     polkit.allow("org.apfd.recall")
     assert call(path, RECALL, "Cancel") == {"reply": []}
     assert finished(apfd, path)[0] == "cancelled"
+
+
+# ---- recalls that apfd itself starts ----
+
+def configure(directory, recall, vms=""):
+    write(f"{directory}/etc/apfd/apfd.conf", f"[Recall]\n{recall}\n{vms}\n")
+
+
+def automatic(apfd, path=WEB1):
+    """(state, reason), of a VM or of the host"""
+    told = apfd.get(MANAGER if path == ROOT else VM, "AutoRecall", path)
+    return str(told["State"]), str(told["Reason"])
+
+
+def started(apfd):
+    """[(path, properties)] of all recalls so far"""
+    return [(str(s[4][0]), s[4][1][RECALL]) for s in apfd.signals_of("InterfacesAdded") if RECALL in s[4][1]]
+
+
+@pytest.fixture
+def calm(world, directory):
+    """A host that writes nothing to swap, whose VMs read from it, and two VMs, the second with more on swap."""
+    world.vmstat(0)
+    memories = [world.memory("web1"), world.memory("web2")]
+    memories[0].swap_mib(20)
+    memories[1].swap_mib(30)
+    configure(directory, "WhenCalm=1s\nCalmRatePerSec=1M")
+    return memories
+
+
+def test_off_by_default(start, world, calm, directory):
+    os.unlink(f"{directory}/etc/apfd/apfd.conf")
+    apfd = start()
+    let_pass(4)
+    assert automatic(apfd) == automatic(apfd, ROOT) == ("off", "WhenCalm=no")
+    assert started(apfd) == []
+
+
+def test_one_after_the_other_when_calm(start, world, calm):
+    apfd = start()
+    [(first, properties)] = wait_for("a recall", lambda: started(apfd))
+    assert (properties["VM"], properties["Origin"]) == (WEB2, "automatic")
+    assert properties["LimitPerSec"] == (1 << 20) / 4
+    assert automatic(apfd, WEB2)[0] == "running"
+    assert automatic(apfd) == ("waiting", "another VM is recalled")
+    assert automatic(apfd, ROOT) == ("running", "VM web2")
+    assert finished(apfd, first)[0] == "done"
+    _, (second, properties) = wait_for("the next recall", lambda: len(started(apfd)) == 2 and started(apfd))
+    assert properties["VM"] == WEB1
+    assert finished(apfd, second)[0] == "done"
+    assert [m.mapped() for m in calm] == [list(m.swapped) for m in calm]
+    # What is on swap again is left alone.
+    let_pass(3)
+    assert len(started(apfd)) == 2
+    for path in (WEB1, WEB2):
+        state, reason = automatic(apfd, path)
+        assert state == "paused" and reason.startswith("recalled automatically not long ago; 5"), reason
+    log = apfd.log()
+    assert "VM web2: apfd brings about 30 MiB back from swap: the host has been calm for " in log
+    assert "MiB were brought back from swap, automatically" in log
+
+
+def test_not_while_the_host_writes_to_swap(start, world, calm, directory):
+    configure(directory, "WhenCalm=2s\nCalmRatePerSec=1M")
+    apfd = start()
+    for pages in range(0, 2000, 200):
+        world.vmstat(pages, pages)
+        let_pass(0.5)
+    assert automatic(apfd) == ("waiting", "the host is not calm: it writes to swap or reclaims memory")
+    assert automatic(apfd, ROOT)[0] == "waiting"
+    assert started(apfd) == []
+
+
+def test_ended_when_the_host_is_not_calm_any_more(start, world, calm):
+    apfd = start()
+    [(path, _)] = wait_for("a recall", lambda: started(apfd))
+    wait_for("some pages", calm[1].mapped)
+    # Reads alone do not end the recall.
+    world.vmstat(0, 100000)
+    let_pass(1.2)
+    assert apfd.get(RECALL, "State", path) == "running"
+    world.vmstat(100000, 100000)
+    result, total, done, text = finished(apfd, path)
+    assert (result, text) == ("cancelled", "the host is not calm any more")
+    assert 0 < done < total
+    assert len(started(apfd)) == 1
+
+
+def test_ended_when_room_becomes_less(start, world, calm):
+    """An eighth of the host's memory stays available: four times as much as for a request."""
+    apfd = start()
+    [(path, _)] = wait_for("a recall", lambda: started(apfd))
+    world.host(4096, 500)
+    result, _, _, text = finished(apfd, path)
+    assert result == "no-room" and "0 MiB that the host has available" in text
+    # The other one is not even begun.
+    wait_for("the refusal", lambda: automatic(apfd)[0] == "paused")
+    assert automatic(apfd)[1].startswith("its memory on swap does not fit into what is available; ")
+    assert len(started(apfd)) == 1
+    # A person may still request it.
+    assert finished(apfd, recall(apfd))[0] == "done"
+
+
+def test_request_takes_the_recall_over(start, world, calm):
+    apfd = start()
+    [(path, _)] = wait_for("a recall", lambda: started(apfd))
+    world.host(4096, 1024)
+    assert recall(apfd, WEB2, RatePerSec=2 << 20) == path
+    assert apfd.get(RECALL, "Origin", path) == "request"
+    wait_for("the announcement", lambda: [s for s in apfd.signals_of("PropertiesChanged", path)
+                                          if s[4][1].get("Origin") == "request"])
+    # It is not ended by the host's state any more.
+    world.vmstat(100000)
+    assert finished(apfd, path)[0] == "done"
+
+
+def test_gives_way_to_a_request_for_another_vm(start, world, calm):
+    apfd = start()
+    [(path, _)] = wait_for("a recall", lambda: started(apfd))
+    requested = recall(apfd, RatePerSec=1 << 18)
+    assert finished(apfd, path)[::3] == ("cancelled", "another recall was requested")
+    assert apfd.get(RECALL, "Origin", requested) == "request"
+
+
+def test_left_alone_after_a_cancellation(start, world, calm):
+    apfd = start()
+    [(path, _)] = wait_for("a recall", lambda: started(apfd))
+    apfd.object(path, RECALL).Cancel()
+    assert finished(apfd, path)[::3] == ("cancelled", "cancelled")
+    state, reason = automatic(apfd, WEB2)
+    assert state == "paused" and reason.startswith("a recall was cancelled; 35"), reason
+    # The other VM is next.
+    _, (_, properties) = wait_for("the next recall", lambda: len(started(apfd)) == 2 and started(apfd))
+    assert properties["VM"] == WEB1
+
+
+def test_configuration_of_vms_and_reload(start, world, calm, directory):
+    configure(directory, "WhenCalm=1s\nCalmRatePerSec=1M", '[VM "web2"]\nRecallWhenCalm=no')
+    apfd = start()
+    [(path, properties)] = wait_for("a recall", lambda: started(apfd))
+    assert properties["VM"] == WEB1
+    assert automatic(apfd, WEB2) == ("off", "RecallWhenCalm=no")
+    configure(directory, "WhenCalm=no")
+    apfd.object(ROOT, MANAGER).Reload()
+    assert finished(apfd, path)[::3] == ("cancelled", "the configuration does not allow it any more")
+    assert automatic(apfd) == ("off", "WhenCalm=no")
+
+
+def test_little_on_swap_and_dry_run(start, world, calm, directory):
+    calm[0].swap_mib(7)
+    calm[1].swap_mib(7)
+    apfd = start()
+    wait_for("the host to be calm", lambda: automatic(apfd, ROOT) == ("waiting", "no VM needs a recall now"))
+    assert automatic(apfd) == ("not-needed", "less than 8 MiB on swap")
+    calm[0].swap_mib(20)
+    write(f"{directory}/etc/apfd/apfd.conf", "[Daemon]\nDryRun=yes\n[Recall]\nWhenCalm=1s\n")
+    apfd.object(ROOT, MANAGER).Reload()
+    let_pass(2.5)
+    assert automatic(apfd) == automatic(apfd, ROOT) == ("off", "DryRun=yes")
+    assert started(apfd) == []

@@ -42,13 +42,14 @@ def test_all_properties_of_an_unwatched_vm(apfd):
         "P50USec": 0, "P95USec": 0, "StallRatio": 0.0, "SavedRatio": 0.0, "SavedUSec": 0, "AsyncHistogram": [0] * 32,
         "SyncHistogram": [0] * 32, "Pressure": {}, "CGroup": "",
         "PeakStallRatio": 0.0, "PeakLatencyUSec": 0, "Memory": {}, "NodeMemory": {},
-        "NotCounted": [],
+        "NotCounted": [], "AutoRecall": {"State": "off", "Reason": "WhenCalm=no"},
     }
 
 
 FIGURES = {"SwappedBytes", "Counters", "Outstanding", "GuestReport", "Pressure", "AsyncRate", "SyncRate",
            "P50USec", "P95USec", "StallRatio", "AsyncHistogram", "SyncHistogram", "PeakStallRatio",
-           "PeakLatencyUSec", "Memory", "NodeMemory", "SavedRatio", "SavedUSec"}
+           "PeakLatencyUSec", "Memory", "NodeMemory", "SavedRatio", "SavedUSec",
+           "AutoRecall"}
 
 
 def test_what_is_announced(apfd):
@@ -66,7 +67,8 @@ def test_what_is_announced(apfd):
         contract = (DATA / f"{name}.xml").read_text(encoding="utf-8")
         assert announced(ET.tostring(interface)) == announced(contract)
         silent = {p for p, value in announced(contract).items() if value == "false"}
-        assert silent == (FIGURES if name == VM else {"Swap", "MemoryState", "Memory", "Pressure", "Nodes"})
+        assert silent == (FIGURES if name == VM else {"Swap", "MemoryState", "Memory", "Pressure", "Nodes",
+                                                         "AutoRecall"})
 
 
 def test_vcpus_need_the_module(apfd):

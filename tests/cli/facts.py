@@ -30,6 +30,7 @@ HOST = {
                  'ScanRate': 700.5, 'RefaultRate': 30.5, 'NewFigure': 1.0},
     'Nodes': [{'Node': dbus.UInt32(n), 'TotalBytes': dbus.UInt64(32 << 30), 'FreeBytes': dbus.UInt64(free << 20)}
               for n, free in ((0, 24), (1, 1000))],
+    'AutoRecall': dbus.Dictionary({'State': 'running', 'Reason': 'VM web1', 'NewFigure': 1}, signature='sv'),
 }
 HOST_ABSENT = dict(HOST, HostModule='absent', HostModuleVersion='', NoWaitSwapin='unknown',
                    NestedGuard=False)
@@ -39,9 +40,10 @@ HOST_LINE = ('host swapping: 1.0 GiB free, 4.0 GiB reclaimable, 312.0 MiB of 8.0
              'some 12 %, full 3.2 %')
 
 # What an apfd without the policy tells nothing of.
-NEW_OF_HOST = ('ConfigFiles', 'ConfigError', 'DryRun', 'Swap', 'Hooks', 'MemoryState', 'Memory', 'Nodes')
+NEW_OF_HOST = ('ConfigFiles', 'ConfigError', 'DryRun', 'Swap', 'Hooks', 'MemoryState', 'Memory', 'Nodes',
+               'AutoRecall')
 NEW_OF_VM = ('Mode', 'ModeSource', 'VCPUModes', 'Pressure', 'CGroup', 'Manager', 'ID', 'VMM', 'Executable',
-             'NotCounted', 'PeakStallRatio', 'PeakLatencyUSec', 'NodeMemory', 'SavedRatio', 'SavedUSec')
+             'NotCounted', 'PeakStallRatio', 'PeakLatencyUSec', 'NodeMemory', 'SavedRatio', 'SavedUSec', 'AutoRecall')
 
 
 def older(values):
@@ -136,6 +138,7 @@ WEB1 = {
                  'RefaultRate': 17.5, 'MajorFaultRate': 99.0, 'SomeAvg10': 12.5,
                  'FullAvg10': 3.25, 'StallRatio': 0.024, 'Trend': -0.0025, 'SwapOutRate': 256.5,
                  'SwapInBytesRate': 506880.0, 'SwapOutBytesRate': 1050624.0, 'NewFigure': 1.0},
+    'AutoRecall': dbus.Dictionary({'State': 'running', 'Reason': '12 of 157 MiB are back'}, signature='sv'),
     'CGroup': '/machine.slice/machine-qemu\\x2d3\\x2dweb1.scope',
     'Manager': 'libvirt',
     'ID': '',
@@ -204,6 +207,7 @@ WEB2 = {
     'ModeSource': 'config',
     'VCPUModes': {},
     'Pressure': {},
+    'AutoRecall': dbus.Dictionary({'State': 'off', 'Reason': 'WhenCalm=no'}, signature='sv'),
     'CGroup': '',
     'Manager': 'libvirt',
     'ID': '',
@@ -270,6 +274,7 @@ JSON_WEB1 = {
         'zram_bytes': 0,
     },
     'memory_nodes': [{'node': 0, 'bytes': 300 << 20}, {'node': 1, 'bytes': 700 << 20}],
+    'auto_recall': {'state': 'running', 'reason': '12 of 157 MiB are back'},
     'cgroup': '/machine.slice/machine-qemu\\x2d3\\x2dweb1.scope',
     'manager': 'libvirt',
     'id': '',
@@ -306,6 +311,7 @@ JSON_WEB2 = {
     'peak_latency_usec': None,
     'memory': dict.fromkeys(JSON_WEB1['memory']),
     'memory_nodes': [],
+    'auto_recall': {'state': 'off', 'reason': 'WhenCalm=no'},
     'cgroup': '',
     'manager': 'libvirt',
     'id': '',

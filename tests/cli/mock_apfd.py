@@ -155,7 +155,7 @@ class MockApfd:
             # dbusmock cannot update a dictionary.
             dicts = {k: v for k, v in properties.items() if isinstance(v, dbus.Dictionary)}
             for name, value in dicts.items():
-                plain = {str(k): float(v) if isinstance(v, float) else int(v) for k, v in value.items()}
+                plain = {str(k): next(t(v) for t in (str, float, int) if isinstance(v, t)) for k, v in value.items()}
                 self.run(f'self.props[{MANAGER!r}][{name!r}] = '
                          f'dbus.Dictionary({plain!r}, signature={str(value.signature)!r})')
             mock.UpdateProperties(MANAGER, dbus.Dictionary(

@@ -104,7 +104,7 @@ def test_older_apfd(run, older_apfd):
     assert result.stdout.splitlines()[1].split()[:4] == ['web1', '3', 'mixed', '-']
     vm, = json.loads(run('list', '--json').stdout)
     assert vm == {**facts.JSON_WEB1, **dict.fromkeys(('mode', 'mode_source', 'cgroup', 'manager',
-                                                      'id', 'vmm', 'executable', 'saved_ratio')),
+                                                      'id', 'vmm', 'executable', 'saved_ratio', 'auto_recall')),
                   'vcpu_modes': [], 'pressure': dict.fromkeys(facts.JSON_WEB1['pressure']),
                   'memory': dict.fromkeys(facts.JSON_WEB1['memory']), 'memory_nodes': [],
                   'peak_stall_ratio': None, 'peak_latency_usec': None}

@@ -191,6 +191,7 @@ def test_json(run, apfd):
                          'refaults_per_sec': 30.5},
             'memory_nodes': [{'node': 0, 'bytes': 32 << 30, 'free_bytes': 24 << 20},
                              {'node': 1, 'bytes': 32 << 30, 'free_bytes': 1000 << 20}],
+            'auto_recall': {'state': 'running', 'reason': 'VM web1'},
         },
     }
 
@@ -340,6 +341,7 @@ def test_host(run, apfd):
         '   Host node: 0: 24.0 MiB free of 32.0 GiB',
         '   Host node: 1: 1000.0 MiB free of 32.0 GiB',
         '   Host swap: /dev/vdb (disk), 312.0 MiB of 8.0 GiB used, reads take 5.2 ms',
+        ' Auto recall: running (VM web1)',
         '         VMs: 3, 2 of them watched; 1 on; 1 mixed; 1 unknown',
         '     Swapped: 313.0 MiB',
         '    Swap-ins: 130/s asynchronous, 4.0/s synchronous',
@@ -399,3 +401,9 @@ def test_host_without_module_and_vms(run, empty_apfd):
     assert 'Most stalled' not in shown
     got = json.loads(run('status', '--json').stdout)
     assert (got['async_swapins_per_sec'], got['vm_count']) == (None, 0)
+
+
+def test_automatic_recalls(run, apfd):
+    """Off is not worth a line of each VM."""
+    assert fields(run('status', 'web1').stdout)['Auto recall'] == 'running (12 of 157 MiB are back)'
+    assert 'Auto recall' not in run('status', 'web2').stdout

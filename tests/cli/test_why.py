@@ -29,7 +29,8 @@ def test_text(run, empty_apfd):
     result = run('why', 'db')
     assert (result.returncode, result.stderr) == (0, '')
     parts = [[line.strip() for line in part.splitlines()] for part in result.stdout.split('\n\n')]
-    assert parts[0] == ['VM: db', 'State: on', 'Mode: auto (from config)', 'vCPU mode: 2: off']
+    assert parts[0] == ['VM: db', 'State: on', 'Mode: auto (from config)', 'vCPU mode: 2: off',
+                        'Auto recall: off (WhenCalm=no)']
     assert parts[1][:3] == ['vCPU: 0,1,3', 'Mode: auto', 'Wanted: on']
     assert parts[1][3].startswith('Since: 2026-09-21 14:13:20 UTC (')
     assert parts[1][4:] == ['Rule: stalled', 'Reason: stall ratio 25 % is above 5 % since 3 s',
@@ -48,7 +49,8 @@ def test_json(run, empty_apfd):
     result = run('why', 'db', '--json')
     assert (result.returncode, result.stderr) == (0, '')
     got = json.loads(result.stdout)
-    assert set(got) == {'name', 'uuid', 'mode', 'mode_source', 'vcpu_modes', 'vcpus', 'decisions'}
+    assert set(got) == {'name', 'uuid', 'mode', 'mode_source', 'vcpu_modes', 'auto_recall', 'vcpus', 'decisions'}
+    assert got['auto_recall'] == {'state': 'off', 'reason': 'WhenCalm=no'}
     assert (got['name'], got['mode'], got['vcpu_modes']) == ('db', 'auto',
                                                              [{'index': 2, 'mode': 'off'}])
     assert got['vcpus'][1] == {

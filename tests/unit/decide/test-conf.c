@@ -387,6 +387,50 @@ static void test_vms(void **state)
 	assert_vm("web", SETTINGS_UNSET, SETTINGS_UNSET, SETTINGS_UNSET);
 }
 
+static void test_recall(void **state)
+{
+	static const char *const wrong[] = { "yes", "0.5s", "25h", "-1", "5 minutes", "1s 2" };
+	char text[128];
+
+	assert_int_equal(load_text("[Recall]\n"), 0);
+	assert_int_equal(c->when_calm_usec, 0);
+	assert_int_equal(c->calm_rate_bytes, 16 << 20);
+	assert_int_equal(load_text("[Recall]\nWhenCalm=5min\nCalmRatePerSec=1M\n"), 0);
+	assert_int_equal(c->when_calm_usec, 300 * USEC_PER_SEC);
+	assert_int_equal(c->calm_rate_bytes, 1 << 20);
+	assert_int_equal(load_text("[Recall]\nWhenCalm=24h\nWhenCalm=no\n"), 0);
+	assert_int_equal(c->when_calm_usec, 0);
+	assert_int_equal(load_text("[Recall]\nWhenCalm=1\n"), 0);
+	assert_int_equal(c->when_calm_usec, USEC_PER_SEC);
+	for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
+		snprintf(text, sizeof(text), "[Recall]\nWhenCalm=%s\n", wrong[i]);
+		assert_int_equal(load_text(text), 1);
+		assert_non_null(strstr(problems, "apfd.conf:2: WhenCalm="));
+		assert_non_null(
+			strstr(problems, "must be no, or a time from 1s to 24h, like 5min"));
+		assert_int_equal(c->when_calm_usec, 0);
+	}
+	assert_int_equal(load_text("[Recall]\nCalmRatePerSec=16\n"), 1);
+	assert_non_null(strstr(problems, "CalmRatePerSec=16 is out of range"));
+}
+
+static void test_recall_of_vms(void **state)
+{
+	assert_int_equal(load_text("[VM \"*\"]\nRecallWhenCalm=no\n"
+				   "[VM \"db-*\"]\nRecallWhenCalm=yes\n"
+				   "[VM \"db-test\"]\nRecallWhenCalm=no\nRecallWhenCalm=\n"
+				   "[VM \"1?1\"]\nRecallWhenCalm=on\nMode=off\n"),
+			 0);
+	assert_false(conf_vm_recall(c, "web", ""));
+	assert_true(conf_vm_recall(c, "db-a", ""));
+	assert_true(conf_vm_recall(c, "db-test", ""));
+	assert_true(conf_vm_recall(c, "web", "101"));
+	assert_int_equal(load_text("[VM \"web\"]\nRecallWhenCalm=sometimes\n"), 1);
+	assert_non_null(strstr(problems, "RecallWhenCalm=sometimes is not understood: "
+					 "it must be yes or no"));
+	assert_true(conf_vm_recall(c, "web", ""));
+}
+
 int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -404,6 +448,8 @@ int main(void)
 		TEST(test_strange_files),
 		TEST(test_one_file),
 		TEST(test_vms),
+		TEST(test_recall),
+		TEST(test_recall_of_vms),
 	};
 
 	return cmocka_run_group_tests_name("conf", tests, NULL, NULL);

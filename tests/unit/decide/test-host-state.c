@@ -132,10 +132,34 @@ static void test_totals_that_shrink_and_no_time(void **state)
 	assert_float_equal(h.pressure[HOST_PRESSURE_SWAP_OUT_RATE], 1000, 1e-6);
 }
 
+/* What VMs read back from swap does not end the calm; what is written or scanned does. */
+static void test_calm_since(void **state)
+{
+	struct host_state h = {};
+	uint64_t sec, in = 0, out = 0, scanned = 0;
+
+	update(&h, in, out, scanned, 100 * SEC);
+	assert_int_equal(h.calm_usec, 0);
+	for (sec = 101; sec < 130; sec++) {
+		update(&h, in += 50 * (uint64_t)RATE, out, scanned, sec * SEC);
+		assert_int_equal(h.state, MEMORY_STATE_SWAPPING);
+		assert_int_equal(h.calm_usec, 101 * SEC);
+	}
+	update(&h, in, out += 20 * (uint64_t)RATE, scanned, 130 * SEC);
+	assert_int_equal(h.calm_usec, 0);
+	/* Until the burst is out of the window. */
+	for (sec = 131; h.calm_usec == 0; sec++)
+		update(&h, in, out, scanned, sec * SEC);
+	assert_in_range(h.calm_usec, 140 * SEC, 141 * SEC);
+	update(&h, in, out, scanned + 2000, sec * SEC);
+	assert_int_equal(h.calm_usec, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rule),
+		cmocka_unit_test(test_calm_since),
 		cmocka_unit_test(test_rates_are_over_ten_seconds),
 		cmocka_unit_test(test_rare_readings),
 		cmocka_unit_test(test_many_readings),
