@@ -149,6 +149,47 @@ def test_shared_memory(host, host_with_apfd):
         go_on(vm)
 
 
+def configure(host, *lines):
+    host.write("/etc/apfd/apfd.conf.d/50-recall.conf", "\n".join(("[Recall]",) + lines) + "\n")
+    host.run("systemctl restart apfd")
+
+
+def automatic(host, vm):
+    [vm] = [each for each in json.loads(host.run("apfctl list --json").stdout) if each["name"] == vm.name]
+    return vm["auto_recall"]
+
+
+def journal(host, since):
+    return host.run(f"journalctl -u apfd --since @{since} -o cat").stdout
+
+
+@pytest.fixture
+def when_calm(host, guest):
+    yield lambda *lines: configure(host, *lines)
+    host.run("rm -f /etc/apfd/apfd.conf.d/50-recall.conf; systemctl restart apfd")
+    known(host, guest)
+    go_on(guest)
+
+
+def test_when_calm(host, guest, when_calm):
+    """Memory returns by itself when nothing is written to swap any more; but not at once a second time."""
+    since = int(host.run("date +%s").stdout)
+    when_calm("WhenCalm=5s", "CalmRatePerSec=64M")
+    known(host, guest)
+    pushed = push_out(guest, PUSHED_MIB)
+    host.wait_for(lambda: guest.swapped_kib() << 10 < 0.1 * pushed, 180, "an automatic recall")
+    host.wait_for(lambda: "were brought back from swap, automatically" in journal(host, since), 60, "its end")
+    print(f"{pushed >> 20} MiB on swap, {guest.swapped_kib()} KiB after an automatic recall")
+    assert f"VM {guest.name}: apfd brings about " in journal(host, since)
+
+    # On swap again: it is left alone, although the host is calm.
+    pushed = push_out(guest, PUSHED_MIB)
+    host.wait_for(lambda: automatic(host, guest)["state"] == "paused", 60, "the pause")
+    assert "recalled automatically not long ago" in host.run(f"apfctl status {guest.name}").stdout
+    time.sleep(30)
+    assert guest.swapped_kib() << 10 > 0.9 * pushed
+
+
 def test_logs_are_clean(host, guest):
     no_trouble(host.dmesg())
     no_trouble(guest.console())
