@@ -204,7 +204,7 @@ class Host:
                 "-smp", self.smp, "-m", f"{self.memory_mib}M",
                 "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                 "-kernel", self.image.kernel, "-initrd", self.image.initrd,
-                "-append", "console=ttyS0 net.ifnames=0 rw loglevel=5 mitigations=off audit=0 "
+                "-append", "console=ttyS0 net.ifnames=0 rw loglevel=5 mitigations=off "
                            f"oops=panic panic=-1 systemd.show_status=0 systemd.default_timeout_start_sec={patient(30):.0f}s "
                            f"plymouth.enable=0 {UNUSED} {PATIENT} {CLOCK}" + (f" preempt={self.preempt}" if self.preempt else ""),
                 "-drive", f"if=none,id=root,file={self.image.disk},format=raw,snapshot=on,cache=unsafe",

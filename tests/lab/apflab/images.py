@@ -53,6 +53,7 @@ meson ninja-build pkg-config libsystemd-dev libvirt-dev libnl-3-dev libnl-genl-3
 libjson-c-dev libncurses-dev libmicrohttpd-dev libcmocka-dev libxml2-dev
 busybox-static libnl-utils python3-minimal python3-dbus strace tmux
 cockpit-ws cockpit-bridge cockpit-system
+apparmor
 """.split()
 
 # Work that only delays a boot of a throw-away host. The serial console keeps its getty.
@@ -119,7 +120,7 @@ stdio_handler = "file"
 remember_owner = 0
 """,
     "etc/libvirt/libvirtd.conf": "# the distribution's defaults\n",
-    "etc/systemd/journald.conf.d/lab.conf": "[Journal]\nStorage=volatile\nRateLimitBurst=0\n",
+    "etc/systemd/journald.conf.d/lab.conf": "[Journal]\nStorage=volatile\nRateLimitBurst=0\nAudit=no\n",
     "etc/systemd/system.conf.d/lab.conf": "[Manager]\nDefaultTimeoutStopSec=10s\n",
     "etc/tmpfiles.d/lab.conf": "d /run/lab 0777 root root\n",
     "etc/modules-load.d/lab.conf": "kvm_amd\n",
