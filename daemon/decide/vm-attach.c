@@ -202,6 +202,24 @@ static int retry_later(struct vm *vm)
 	return sd_event_source_set_enabled(vm->retry_source, SD_EVENT_ONESHOT);
 }
 
+/* Stores why an attempt to watch the VM has failed. */
+static void explain(struct vm *vm, int r, const char *text)
+{
+	char labels[PROC_REFUSAL_MAX] = "";
+
+	/* With a text, the module has refused it. */
+	vm->access_refused = (r == -EACCES || r == -EPERM) && !text[0];
+	if (vm->access_refused)
+		proc_refusal_text(vm->context->proc_root, (pid_t)vm->view.pid, labels);
+	if (r == -ENODEV)
+		snprintf(vm->why_unwatched, sizeof(vm->why_unwatched), "%s", text);
+	else if (r == -ETIMEDOUT || r == -ETIME)
+		snprintf(vm->why_unwatched, sizeof(vm->why_unwatched), "apf_host does not answer");
+	else
+		snprintf(vm->why_unwatched, sizeof(vm->why_unwatched), "%s (%s)%s",
+			 text[0] ? text : "apfd may not access its process", strerror(-r), labels);
+}
+
 void vm_attach_now(struct vm *vm)
 {
 	char text[GENL_TEXT_MAX];
@@ -215,13 +233,7 @@ void vm_attach_now(struct vm *vm)
 		return;
 	}
 
-	if (r == -ENODEV)
-		snprintf(vm->why_unwatched, sizeof(vm->why_unwatched), "%s", text);
-	else if (r == -ETIMEDOUT || r == -ETIME)
-		snprintf(vm->why_unwatched, sizeof(vm->why_unwatched), "apf_host does not answer");
-	else
-		snprintf(vm->why_unwatched, sizeof(vm->why_unwatched), "%s (%s)",
-			 text[0] ? text : "apfd may not access its process", strerror(-r));
+	explain(vm, r, text);
 	/* Logged once, after the quick retries. */
 	if (vm->retries >= RETRIES_QUICK && !vm->warned) {
 		vm->warned = true;

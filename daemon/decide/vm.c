@@ -148,6 +148,7 @@ void vm_unpause_all(struct vm *vm)
 void vm_unwatch(struct vm *vm, const char *why)
 {
 	snprintf(vm->why_unwatched, sizeof(vm->why_unwatched), "%s", why);
+	vm->access_refused = false;
 	if (!vm->module_id)
 		return;
 	log_vm(LOG_INFO, 0, vm, "VM %s is no longer watched: %s", vm->name, why);

@@ -13,6 +13,7 @@
 #include "memory.h"
 #include "peak.h"
 #include "pressure.h"
+#include "proc.h"
 #include "ratelimit.h"
 #include "recall-pause.h"
 #include "stats.h"
@@ -113,6 +114,7 @@ struct vm_reading {
  * @leased: @gate has a lease
  * @gate_usec: time of the last change of a gate, CLOCK_MONOTONIC; 0 if none was changed
  * @why_unwatched: the reason, for people, while not watched
+ * @access_refused: the reason is that the kernel does not let apfd access the process
  * @vcpus: sorted by index, from the last reading
  * @have_sample: the vCPUs have been read since the module watches the VM
  * @vcpu_states_changed: changed since the last PropertiesChanged signal
@@ -164,7 +166,8 @@ struct vm {
 	enum apf_state gate;
 	bool leased;
 	uint64_t gate_usec;
-	char why_unwatched[GENL_TEXT_MAX + 64];
+	char why_unwatched[GENL_TEXT_MAX + PROC_REFUSAL_MAX];
+	bool access_refused;
 	struct genl_vcpu *vcpus;
 	size_t n_vcpus;
 	bool have_sample;

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "doctor-checks.h"
+#include "proc.h"
 #include "process.h"
 #include "quote.h"
 #include "util.h"
@@ -33,6 +34,26 @@ static size_t list_vcpus(const struct doctor_vm *v, bool (*is)(const struct genl
 	return n;
 }
 
+/*
+ * With AppArmor both profiles must allow the access. Those of libvirt's VMs allow it to everybody
+ * (abstractions/base), so the rule is missing in the profile of apfd.
+ */
+static void remedy_refused(const struct doctor_vm *v, struct diagnosis *d)
+{
+	char own[PROC_LABEL_MAX], other[PROC_LABEL_MAX];
+
+	if (proc_label(v->proc_root, getpid(), own) < 0 ||
+	    proc_label(v->proc_root, (pid_t)v->pid, other) < 0 ||
+	    strncmp(other, "libvirt-", 8) != 0)
+		return;
+	/* "NAME (MODE)" */
+	own[strcspn(own, " ")] = '\0';
+	diag_remedy(d,
+		    "add a rule to the AppArmor profile %s, and load the profile again:\n"
+		    "  ptrace (read, trace) peer=libvirt-*,",
+		    own);
+}
+
 static void check_watched(const struct doctor_vm *v, struct diagnosis *d)
 {
 	if (!v->why_unwatched)
@@ -42,6 +63,8 @@ static void check_watched(const struct doctor_vm *v, struct diagnosis *d)
 			 v->why_unwatched);
 	if (v->why_unwatched && !v->module)
 		diag_remedy(d, "load it:\n  modprobe apf_host");
+	else if (v->why_unwatched && v->access_refused)
+		remedy_refused(v, d);
 }
 
 static void check_gate(const struct doctor_vm *v, struct diagnosis *d)

@@ -32,6 +32,7 @@
  * @module: apf_host is loaded
  * @nested_guard: the nested guard of apf_host is on
  * @why_unwatched: NULL if the VM is watched; the fields below are valid only then
+ * @access_refused: the kernel does not let apfd access the process, so the VM is not watched
  * @state: common state of the gates
  * @gate_just_changed: a gate was changed in the interval of @figures
  * @guest: report of the guest, by &enum apf_guest_attr
@@ -53,6 +54,7 @@ struct doctor_vm {
 	bool module;
 	bool nested_guard;
 	const char *why_unwatched;
+	bool access_refused;
 	enum vm_state state;
 	bool gate_just_changed;
 	const struct genl_vcpu *vcpus;

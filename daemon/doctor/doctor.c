@@ -222,6 +222,7 @@ static void make_diagnosis(const struct query *q, const struct vm *vm, const cha
 		.live = parse(live, &live_xml),
 		.config = parse(config, &config_xml),
 		.why_unwatched = vm->module_id ? NULL : vm->why_unwatched,
+		.access_refused = vm->access_refused,
 		.state = (enum vm_state)vm->view.state,
 		.gate_just_changed = vm->gate_usec && clock_usec(CLOCK_MONOTONIC) - vm->gate_usec <
 							      2 * c->conf->tick_usec,

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 
+#include "file.h"
 #include "number.h"
 #include "utf8.h"
 #include "util.h"
@@ -287,4 +288,36 @@ int proc_parse_pid(const char *s, pid_t *ret_pid)
 		return -EINVAL;
 	*ret_pid = (pid_t)pid;
 	return 0;
+}
+
+int proc_label(const char *proc_root, pid_t pid, char ret[static PROC_LABEL_MAX])
+{
+	char path[PATH_MAX];
+	int r;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/%d/attr/current", proc_root, (int)pid) >=
+	    sizeof(path))
+		return -ENAMETOOLONG;
+	r = file_read_at(AT_FDCWD, path, ret, PROC_LABEL_MAX);
+	/* Without a security module that has labels, reading fails. */
+	if (r == -EINVAL || r == -EOPNOTSUPP)
+		return -ENODATA;
+	if (r < 0)
+		return r == -ENOENT ? -ESRCH : r;
+	ret[strcspn(ret, "\n")] = '\0';
+	utf8_make_valid(ret);
+	return ret[0] ? 0 : -ENODATA;
+}
+
+void proc_refusal_text(const char *proc_root, pid_t pid, char ret[static PROC_REFUSAL_MAX])
+{
+	char own[PROC_LABEL_MAX], other[PROC_LABEL_MAX];
+
+	ret[0] = '\0';
+	/* AppArmor refuses nothing to a process that it does not confine. */
+	if (proc_label(proc_root, getpid(), own) < 0 || streq(own, "unconfined") ||
+	    proc_label(proc_root, pid, other) < 0)
+		return;
+	snprintf(ret, PROC_REFUSAL_MAX, "; apfd is confined as \"%s\", the process as \"%s\"", own,
+		 other);
 }

@@ -59,4 +59,22 @@ int proc_parse_pid(const char *s, pid_t *ret_pid);
  */
 int proc_start_time(const char *proc_root, pid_t pid, uint64_t *ret_ticks);
 
+enum {
+	PROC_LABEL_MAX = 160, /* of a label; longer ones are truncated */
+	PROC_REFUSAL_MAX = 2 * PROC_LABEL_MAX + 64,
+};
+
+/*
+ * proc_label: the label that AppArmor or SELinux has given to @pid, as "NAME (enforce)" or
+ * "unconfined" by AppArmor and "user:role:type:level" by SELinux. 0; -ENODATA: there is none;
+ * -ESRCH and other errors of open(2) and read(2).
+ */
+int proc_label(const char *proc_root, pid_t pid, char ret[static PROC_LABEL_MAX]);
+
+/*
+ * proc_refusal_text: whom to ask if the kernel refuses to let apfd access @pid: the labels of
+ * both, to be appended to an error text. "" if there are no labels, or if apfd is not confined.
+ */
+void proc_refusal_text(const char *proc_root, pid_t pid, char ret[static PROC_REFUSAL_MAX]);
+
 #endif /* APFD_PROC_H */

@@ -8,6 +8,7 @@
 
 #include "job.h"
 #include "names.h"
+#include "proc.h"
 #include "recall-pages.h"
 #include "recall-plan.h"
 #include "recall-room.h"
@@ -94,11 +95,14 @@ static int end(struct work *work, enum recall_result result, const char *text)
 
 static int fail(struct work *work, const char *what, int r)
 {
-	char text[128];
+	char labels[PROC_REFUSAL_MAX] = "";
+	char text[RECALL_TEXT_MAX];
 
 	if (r == -ESRCH)
 		return end(work, RECALL_VM_ENDED, "the VM has ended");
-	snprintf(text, sizeof(text), "%s: %s", what, strerror(-r));
+	if (r == -EACCES || r == -EPERM)
+		proc_refusal_text(work->proc_root, work->pid, labels);
+	snprintf(text, sizeof(text), "%s: %s%s", what, strerror(-r), labels);
 	return end(work, RECALL_FAILED, text);
 }
 

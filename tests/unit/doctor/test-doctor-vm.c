@@ -36,6 +36,33 @@ static void test_unwatched(void **state)
 	assert_null(find(CHECK_VFIO));
 }
 
+static void set_label(pid_t pid, const char *label)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "proc/%d/attr/current", (int)pid);
+	fixture_file(name, label);
+}
+
+/* The profiles of libvirt's VMs let everybody in: the rule is missing in the profile of apfd. */
+static void test_access_refused(void **state)
+{
+	vm.why_unwatched = "apfd may not access its process";
+	vm.access_refused = true;
+	assert_string_equal(look(CHECK_WATCHED, DIAG_FAIL, "may not access")->remedy, "");
+	set_label(PID, "libvirt-7b1e0001 (enforce)\n");
+	set_label(getpid(), "/usr/sbin/apfd (enforce)\n");
+	assert_string_equal(look(CHECK_WATCHED, DIAG_FAIL, "may not access")->remedy,
+			    "add a rule to the AppArmor profile /usr/sbin/apfd, and load the "
+			    "profile again:\n"
+			    "  ptrace (read, trace) peer=libvirt-*,");
+	vm.access_refused = false;
+	assert_string_equal(find(CHECK_WATCHED)->remedy, "");
+	vm.access_refused = true;
+	set_label(PID, "system_u:system_r:svirt_t:s0:c1,c2");
+	assert_string_equal(find(CHECK_WATCHED)->remedy, "");
+}
+
 static void test_gate(void **state)
 {
 	vm.state = VM_STATE_OFF;
@@ -567,6 +594,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_healthy),
 		TEST(test_unwatched),
+		TEST(test_access_refused),
 		TEST(test_gate),
 		TEST(test_names_are_quoted),
 		TEST(test_cpuid),

@@ -306,6 +306,63 @@ static void test_major_faults(void **state)
 	assert_int_equal(faults, 5678);
 }
 
+static void make_label(pid_t pid, const char *label)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "%d", (int)pid);
+	make_dir(name);
+	snprintf(name, sizeof(name), "%d/attr", (int)pid);
+	make_dir(name);
+	snprintf(name, sizeof(name), "%d/attr/current", (int)pid);
+	make_file(name, label);
+}
+
+static void test_label(void **state)
+{
+	char label[PROC_LABEL_MAX], long_label[2 * PROC_LABEL_MAX];
+
+	assert_int_equal(proc_label(root, 1, label), -ESRCH);
+	make_label(2, "libvirt-0001 (enforce)\n");
+	assert_int_equal(proc_label(root, 2, label), 0);
+	assert_string_equal(label, "libvirt-0001 (enforce)");
+	/* SELinux ends it with a NUL. */
+	make_label(3, "system_u:system_r:svirt_t:s0:c1,c2");
+	assert_int_equal(proc_label(root, 3, label), 0);
+	assert_string_equal(label, "system_u:system_r:svirt_t:s0:c1,c2");
+	make_label(4, "");
+	assert_int_equal(proc_label(root, 4, label), -ENODATA);
+	memset(long_label, 'x', sizeof(long_label) - 1);
+	long_label[sizeof(long_label) - 1] = '\0';
+	make_label(5, long_label);
+	assert_int_equal(proc_label(root, 5, label), 0);
+	assert_int_equal(strlen(label), PROC_LABEL_MAX - 1);
+}
+
+static void test_refusal(void **state)
+{
+	char text[PROC_REFUSAL_MAX] = "x";
+
+	/* Without a security module there is nobody to ask. */
+	proc_refusal_text(root, 2, text);
+	assert_string_equal(text, "");
+	make_label(2, "libvirt-0001 (enforce)\n");
+	make_label(getpid(), "apfd (enforce)\n");
+	proc_refusal_text(root, 2, text);
+	assert_string_equal(text, "; apfd is confined as \"apfd (enforce)\", the process as "
+				  "\"libvirt-0001 (enforce)\"");
+}
+
+static void test_refusal_not_confined(void **state)
+{
+	char text[PROC_REFUSAL_MAX] = "x";
+
+	make_label(2, "libvirt-0001 (enforce)\n");
+	make_label(getpid(), "unconfined\n");
+	proc_refusal_text(root, 2, text);
+	assert_string_equal(text, "");
+}
+
 /* The real thing, as far as it goes without KVM. */
 static void test_self(void **state)
 {
@@ -343,7 +400,8 @@ int main(void)
 		FIXTURE(test_swapped),	     FIXTURE(test_swapped_refused),
 		FIXTURE(test_executable),    FIXTURE(test_start_time),
 		FIXTURE(test_major_faults),  FIXTURE(test_pid),
-		FIXTURE(test_shmem_mapped),
+		FIXTURE(test_shmem_mapped),  FIXTURE(test_label),
+		FIXTURE(test_refusal),	     FIXTURE(test_refusal_not_confined),
 		cmocka_unit_test(test_self),
 	};
 
