@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""VMs that AppArmor confines, as libvirt does on Debian and Ubuntu (sVirt)."""
+"""VMs that AppArmor confines, as libvirt does on Debian and Ubuntu (sVirt), and an apfd that it confines, too."""
 
 import json
 
@@ -7,13 +7,25 @@ import pytest
 
 from apflab import VM
 from apflab.apparmor import AppArmor
-from apflab.doctor import of_vm
+from apflab.doctor import literal, of_vm
 from apflab.logs import apfd_errors, no_trouble
 from apflab.netlink import OFF, ON
 from apflab.recovery import LOAD, go_on, push_out, recall
 
 REGION_MIB = 100
 PUSHED_MIB = 104
+# Name of a file and of the profile in it: everything is allowed to apfd but the access to other processes.
+PROFILE = "lab-apfd"
+RULES = """profile %s /usr/sbin/apfd flags=(attach_disconnected) {
+  capability,
+  dbus,
+  file,
+  network,
+  signal,
+  unix,
+  %s
+}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +114,38 @@ def test_recall(guest):
 
 def test_nothing_was_denied(apparmor, guest):
     assert [d for d in apparmor.denials() if d.get("comm") == "apfd" or d["profile"] == f"libvirt-{guest.uuid}"] == []
+
+
+@pytest.fixture(scope="module")
+def confined(host, apparmor, guest):
+    """apfd with a profile, as an operator may write one."""
+    apparmor.load(PROFILE, RULES % (PROFILE, ""))
+    host.run("systemctl restart apfd")
+    assert apparmor.label(pid_of_apfd(host)) == f"{PROFILE} (enforce)"
+    yield
+    apparmor.unload(PROFILE)
+    host.run("systemctl restart apfd")
+
+
+def test_profile_of_apfd_without_the_rule(host, apparmor, guest, confined):
+    """What apfd is refused, doctor and recall name, and the rule that doctor prints helps, while apfd runs."""
+    host.wait_for(lambda: "may not access" in of_vm(host, "web-1")["watched"]["fact"], 20, "apfd to be refused")
+    watched = of_vm(host, "web-1")["watched"]
+    labels = f'apfd is confined as "{PROFILE} (enforce)", the process as "libvirt-{guest.uuid} (enforce)"'
+    assert watched["state"] == "fail" and labels in watched["fact"]
+    denied = [d for d in apparmor.denials() if d.get("comm") == "apfd"]
+    assert {(d["profile"], d["operation"], d.get("peer")) for d in denied} == \
+        {(PROFILE, "ptrace", f"libvirt-{guest.uuid}")}, denied
+    refused = host.run("apfctl recall web-1", check=False)
+    assert refused.rc == 1 and labels in refused.stderr, refused
+
+    [rule] = literal(watched)
+    apparmor.load(PROFILE, RULES % (PROFILE, rule))
+    # Once a minute apfd tries again.
+    host.wait_for(lambda: of_vm(host, "web-1")["watched"]["state"] == "ok", 90, "apfd to watch the VM")
+    before = apparmor.denials()
+    recalled(guest)
+    assert apparmor.denials() == before
 
 
 def test_logs_are_clean(host, nl_apfd, guest):

@@ -42,6 +42,15 @@ class AppArmor:
         """The label of a process, as "NAME (MODE)" or "unconfined"."""
         return self.host.read(f"/proc/{pid}/attr/current").strip("\0\n")
 
+    def load(self, name, text):
+        """Loads a profile from a file /etc/apparmor.d/@name."""
+        path = f"/etc/apparmor.d/{name}"
+        self.host.write(path, text)
+        self.host.run(f"apparmor_parser -r {path}")
+
+    def unload(self, name):
+        self.host.run(f"apparmor_parser -R /etc/apparmor.d/{name}; rm -f /etc/apparmor.d/{name}", check=False)
+
     def denials(self):
         """What was denied since the begin: dictionaries with the fields of AppArmor's messages."""
         found = []
