@@ -4,6 +4,7 @@
 #define APF_GUEST_COMPAT_H
 
 #include <linux/ftrace.h>
+#include <linux/lockdep.h>
 #include <linux/syscore_ops.h>
 #include <linux/timer.h>
 #include <linux/version.h>
@@ -39,6 +40,21 @@
 #define apf_rdmsr_safe(msr, p)	   rdmsrl_safe(msr, p)
 #define apf_wrmsr(msr, val)	   wrmsrl(msr, val)
 #define apf_rdmsr_on_cpu(c, m, p)  rdmsrl_safe_on_cpu(c, m, p)
+#endif
+
+/*
+ * For code that PREEMPT_RT does not run: lockdep (PROVE_RAW_LOCK_NESTING) checks every kernel as if
+ * it had PREEMPT_RT, and accepts between begin and end the spinlocks that a hard interrupt may not
+ * take there. Older kernels have no such annotation; their lockdep reports the first such lock.
+ */
+#ifdef DEFINE_WAIT_OVERRIDE_MAP
+#define APF_NOT_ON_RT_MAP(name)	   static DEFINE_WAIT_OVERRIDE_MAP(name, LD_WAIT_CONFIG)
+#define apf_not_on_rt_begin(map)   lock_map_acquire_try(map)
+#define apf_not_on_rt_end(map)	   lock_map_release(map)
+#else
+#define APF_NOT_ON_RT_MAP(name)	   static struct lockdep_map name __maybe_unused
+#define apf_not_on_rt_begin(map)   do { } while (0)
+#define apf_not_on_rt_end(map)	   do { } while (0)
 #endif
 
 /*

@@ -37,20 +37,30 @@ static bool apf_sleep_proven;
 /* Called if only page-ready events arrive here. Any context. */
 static void (*apf_sleep_useless)(void);
 
+APF_NOT_ON_RT_MAP(apf_sleep_alloc_map);
+
 /*
  * ops->alloc, with interrupts off, usually in a hard interrupt. There PREEMPT_RT does not allow
  * allocations, so only the emergency node can be used.
  */
 void *apf_sleep_alloc(struct apf_table *t)
 {
+	void *entry;
+
 	if (IS_ENABLED(CONFIG_PREEMPT_RT))
 		return NULL;
-	return kmem_cache_alloc(apf_sleep_cache, GFP_NOWAIT | __GFP_NOWARN);
+	apf_not_on_rt_begin(&apf_sleep_alloc_map);
+	entry = kmem_cache_alloc(apf_sleep_cache, GFP_NOWAIT | __GFP_NOWARN);
+	apf_not_on_rt_end(&apf_sleep_alloc_map);
+	return entry;
 }
 
+/* ops->free, of what apf_sleep_alloc() has allocated; also in a hard interrupt. */
 void apf_sleep_free(struct apf_table *t, void *entry)
 {
+	apf_not_on_rt_begin(&apf_sleep_alloc_map);
 	kmem_cache_free(apf_sleep_cache, entry);
+	apf_not_on_rt_end(&apf_sleep_alloc_map);
 }
 
 /*
