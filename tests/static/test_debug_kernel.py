@@ -67,7 +67,10 @@ def test_a_host_and_its_guests_can_run(command, name):
 ])
 def test_where_kasan_checks(command, folder, checked):
     """What make thinks of the variable in a folder that says the opposite."""
-    name, _, value = command.SANITIZE.partition("=")
+    everything, string = command.SANITIZE
+    name, _, value = everything.partition("=")
     makefile = f"{name} := other\nobj := {folder}\nall:\n\t@echo '[$({name})]'\n"
     out = subprocess.run(["make", "-s", "-f", "-", f"{name}={value}"], input=makefile, capture_output=True, text=True, check=True).stdout
     assert out == ("[]\n" if checked else "[n]\n")
+    # called before there is shadow memory
+    assert string == "KASAN_SANITIZE_string.o=n"
