@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from apflab import VM, Timeout
+from apflab import VM, Timeout, checkers
 from apflab.logs import no_trouble
 from apflab.netlink import ON
 from apflab.patience import patient
@@ -37,6 +37,8 @@ def guest(host, nl):
     with VM(host, "guest", vcpus=2, workload=LOAD) as vm:
         vm.wait_ready()
         yield watch(nl, vm)
+        if vm.alive():
+            checkers.finish_guest(vm)
 
 
 @pytest.fixture

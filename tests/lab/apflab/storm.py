@@ -133,6 +133,7 @@ def _ends(host, seconds=5):
 
 
 def _prepare(host):
+    checkers.begin(host)
     host.install()
     host.swap_on()
     nl = Netlink(host).load()
