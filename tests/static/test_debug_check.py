@@ -90,13 +90,13 @@ def test_the_rows_are_written_and_fail(command, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(command, "suite", lambda: SimpleNamespace(OUT=tmp_path / "build/check"))
     monkeypatch.setattr(command, "image_of", lambda _name: SimpleNamespace(ensure=lambda: None))
     monkeypatch.setattr(command.subprocess, "run", lambda *_a, **_k: None)
-    monkeypatch.setattr(command, "one", lambda _run, release, flavour, test: {
-        "release": release, "flavour": flavour, "kernel": "6.12", "test": test, "passed": 2, "failed": 0, "skipped": 0, "no_result": [],
+    monkeypatch.setattr(command, "one", lambda _run, release, flavour, place, test: {
+        "release": release, "flavour": flavour, "place": place, "kernel": "6.12", "test": test, "passed": 2, "failed": 0, "skipped": 0, "no_result": [],
         "minutes": 1, **found})
     monkeypatch.setattr(sys, "argv", ["check", "-k", "rt", "gate", "guest"])
     assert command.main() == 0
     rows = json.loads((tmp_path / "build/check/debug.json").read_text())
-    assert [(r["flavour"], r["test"]) for r in rows] == [("rt", "gate"), ("rt", "guest")]
+    assert [(r["flavour"], r["place"], r["test"]) for r in rows] == [("rt", "guest", "gate"), ("rt", "guest", "guest")]
     found["reports"] = [REPORTS["RT"]]
     assert command.main() == 1
     out = capsys.readouterr().out
@@ -104,7 +104,15 @@ def test_the_rows_are_written_and_fail(command, monkeypatch, tmp_path, capsys):
     assert len(json.loads((tmp_path / "build/check/debug.json").read_text())) == 2, "the rows of before are replaced"
 
 
-@pytest.mark.parametrize("words", [["-k", "tsan"], ["-r", "bookworm"], ["nothing"]])
+@pytest.mark.parametrize("flavour, test, wish, places", [
+    ("kasan", "gate", None, ("host",)), ("kasan", "guest", None, ("guest",)), ("lockdep", "hostile", None, ("host", "guest")),
+    ("kasan", "gate", "both", ("both",)), ("rt", "gate", None, ("guest",)), ("rt", "hostile", "both", ("guest",)),
+])
+def test_where_the_runs_of_a_test_have_the_kernel(command, flavour, test, wish, places):
+    assert command.places_of(flavour, test, wish) == places
+
+
+@pytest.mark.parametrize("words", [["-k", "tsan"], ["-r", "bookworm"], ["nothing"], ["-p", "here"]])
 def test_what_is_not_there_is_refused(command, monkeypatch, words):
     monkeypatch.setattr(sys, "argv", ["check", *words])
     with pytest.raises(SystemExit):
@@ -132,3 +140,18 @@ def test_a_kernel_that_is_not_built_is_named(monkeypatch, tmp_path):
         flavours.kernel_folder("bookworm", "kasan")
     (tmp_path / "debug/6.12-kasan-0123456789ab").mkdir(parents=True)
     assert flavours.kernel_folder("trixie", "kasan").name == "6.12-kasan-0123456789ab"
+
+
+@pytest.mark.parametrize("name, in_host, in_guests, guests", [
+    ("trixie-kasan", True, True, "kasan"), ("trixie-kasan-host", True, False, ""), ("trixie-kasan-guest", False, True, "kasan"),
+    ("trixie-rt", False, True, "rt"), ("trixie", None, None, ""),
+])
+def test_where_a_kernel_is(monkeypatch, tmp_path, name, in_host, in_guests, guests):
+    monkeypatch.setattr(flavours, "kernel_folder", lambda _release, _flavour: tmp_path)
+    assert name in flavours.NAMES and flavours.guest_flavour(name) == guests
+    if in_host is not None:
+        image = flavours.image_of(name)
+        assert (image.release, image.in_host, image.in_guests) == (name, in_host, in_guests)
+    kinds = [flavours.image_of(n).kind for n in flavours.NAMES]
+    # making an image anew removes what begins with its kind
+    assert not [(a, b) for a in kinds for b in kinds if a != b and f"{b}-0123".startswith(f"{a}-")]

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 DEBUG = Path(__file__).resolve().parents[1] / "lab/debug"
-FRAGMENTS = {name: [DEBUG / "base.config", DEBUG / f"{name}.config"] for name in ("kasan", "kcsan")}
+FRAGMENTS = {name: [DEBUG / "base.config", DEBUG / f"{name}.config"] for name in ("kasan", "lockdep", "kcsan")}
 # The issue of these kernels: without one of them a kind of fault is not looked for.
 LOOKS_FOR = {
-    "kasan": ("KASAN_GENERIC", "KASAN_VMALLOC", "PROVE_LOCKING", "DEBUG_ATOMIC_SLEEP", "PROVE_RCU", "DEBUG_OBJECTS_WORK",
-              "DEBUG_OBJECTS_TIMERS", "DEBUG_OBJECTS_RCU_HEAD", "DEBUG_KMEMLEAK", "FAILSLAB", "FAIL_PAGE_ALLOC"),
+    "kasan": ("KASAN_GENERIC", "KASAN_VMALLOC", "DEBUG_ATOMIC_SLEEP", "DEBUG_OBJECTS_WORK", "DEBUG_OBJECTS_TIMERS",
+              "DEBUG_OBJECTS_RCU_HEAD", "DEBUG_KMEMLEAK", "FAILSLAB", "FAIL_PAGE_ALLOC"),
+    "lockdep": ("PROVE_LOCKING", "PROVE_RAW_LOCK_NESTING", "PROVE_RCU", "DEBUG_ATOMIC_SLEEP", "DEBUG_PREEMPT"),
     "kcsan": ("KCSAN",),
 }
 

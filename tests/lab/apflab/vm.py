@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 from .console import Shell, ShellClosed
 from .errors import LabError, Timeout, VMDied
-from .flavours import GUEST_MIB, flavour_of
+from .flavours import GUEST_MIB, LIMIT_MIB, guest_flavour
 from .host import PATIENT, chosen
 from .patience import patient
 
@@ -69,11 +69,11 @@ class VM:
         # A vCPU that writes to its console waits for QEMU, which swaps: 142 s were seen on a busy machine, and the
         # threshold is 120 s at most. A vCPU that loops shows as well by commands without an answer.
         words = ["console=ttyS0", "quiet", "panic=-1", "mitigations=off", "audit=0", PATIENT, "nosoftlockup"]
-        if flavour := flavour_of(host.release):
+        if flavour := guest_flavour(host.release):
             # warnings, too: lockdep's reports are some
             words.append("loglevel=5")
-            more = GUEST_MIB.get(flavour, 0)
-            memory_mib, limit_mib = memory_mib + more, limit_mib and limit_mib + more
+            memory_mib += GUEST_MIB.get(flavour, 0)
+            limit_mib = limit_mib and limit_mib + LIMIT_MIB.get(flavour, 0)
         if host.preempt:
             words.append(f"preempt={host.preempt}")
         if workload:
