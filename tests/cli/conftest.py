@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
+import contextlib
 import os
 import pathlib
 import subprocess
+import tempfile
 
 import pytest
 
@@ -24,15 +26,26 @@ def apfctl_path():
     return path
 
 
+@contextlib.contextmanager
+def open_directory():
+    """For other users, too. Not pytest's own: each pytest that starts closes the folder of all of them."""
+    with tempfile.TemporaryDirectory(prefix='apf-test-') as path:
+        os.chmod(path, 0o755)
+        yield pathlib.Path(path)
+
+
+@pytest.fixture(name='open_directory')
+def open_directory_fixture():
+    with open_directory() as path:
+        yield path
+
+
 @pytest.fixture(scope='session')
-def bus(tmp_path_factory):
-    directory = tmp_path_factory.mktemp('bus')
-    # Other users may look for the socket, see PrivateBus.
-    for parent in (directory, directory.parent, directory.parent.parent):
-        parent.chmod(0o755)
-    private_bus = PrivateBus(directory)
-    yield private_bus
-    private_bus.stop()
+def bus():
+    with open_directory() as directory:
+        private_bus = PrivateBus(directory)
+        yield private_bus
+        private_bus.stop()
 
 
 @pytest.fixture

@@ -164,13 +164,11 @@ def slow_refusal(apfd):
 @pytest.mark.skipif(os.geteuid() != 0, reason='only root can become another user')
 @pytest.mark.skipif(not os.path.exists(AGENT), reason='pkttyagent is not installed')
 def test_agent_is_started_for_a_user_at_a_terminal(apfctl_path, environment, slow_refusal,
-                                                   tmp_path):
+                                                   open_directory):
     """It finds no polkit here and ends at once; apfctl goes on and says what apfd says."""
     # The build may be where only root may look.
-    binary = tmp_path / 'apfctl'
+    binary = open_directory / 'apfctl'
     shutil.copy(apfctl_path, binary)
-    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        parent.chmod(0o755)
     started = time.monotonic()
     status, stdout, stderr, children = run_at_terminal(binary, environment, user=65534,
                                                        group=65534)

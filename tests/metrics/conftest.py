@@ -21,6 +21,7 @@ cli = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(cli)
 
 apfctl_path, bus, environment, run = cli.apfctl_path, cli.bus, cli.environment, cli.run
+open_directory = cli.open_directory_fixture
 empty_apfd, apfd, older_apfd = cli.empty_apfd, cli.apfd, cli.older_apfd
 
 OPENMETRICS = 'application/openmetrics-text; version=1.0.0'

@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 
@@ -278,31 +277,29 @@ def test_unit_has_the_user_that_is_made():
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason='only root can be another user')
-def test_user_that_the_bus_cannot_look_up(exporter_path, environment, apfd):
+def test_user_that_the_bus_cannot_look_up(exporter_path, environment, apfd, open_directory):
     """dbus-daemon hangs up on it, which is what a DynamicUser without nss-systemd is: that is told."""
     with socket.create_server(('127.0.0.1', 0)) as s:
         port = s.getsockname()[1]
     unknown = next(uid for uid in range(61184, 65519) if uid not in {p.pw_uid for p in pwd.getpwall()})
     # The build may be where others cannot look.
-    with tempfile.TemporaryDirectory() as directory:
-        os.chmod(directory, 0o755)
-        program = shutil.copy(exporter_path, directory)
-        process = subprocess.Popen([program, f'--listen=127.0.0.1:{port}'], env=environment, user=unknown,
-                                   group=unknown, extra_groups=[])
-        try:
-            end = time.monotonic() + PATIENCE_SEC
-            while socket.socket().connect_ex(('127.0.0.1', port)) != 0:
-                assert time.monotonic() < end and process.poll() is None
-                time.sleep(0.05)
-            connection = http.client.HTTPConnection('127.0.0.1', port, timeout=PATIENCE_SEC)
-            connection.request('GET', '/metrics')
-            response = connection.getresponse()
-            text = response.read().decode()
-            connection.close()
-            assert without_process(text) == {('apf_up', ()): 0} and 'can it look up our user?' in text
-        finally:
-            process.terminate()
-            assert process.wait(timeout=PATIENCE_SEC) == 0
+    program = shutil.copy(exporter_path, open_directory)
+    process = subprocess.Popen([program, f'--listen=127.0.0.1:{port}'], env=environment, user=unknown,
+                               group=unknown, extra_groups=[])
+    try:
+        end = time.monotonic() + PATIENCE_SEC
+        while socket.socket().connect_ex(('127.0.0.1', port)) != 0:
+            assert time.monotonic() < end and process.poll() is None
+            time.sleep(0.05)
+        connection = http.client.HTTPConnection('127.0.0.1', port, timeout=PATIENCE_SEC)
+        connection.request('GET', '/metrics')
+        response = connection.getresponse()
+        text = response.read().decode()
+        connection.close()
+        assert without_process(text) == {('apf_up', ()): 0} and 'can it look up our user?' in text
+    finally:
+        process.terminate()
+        assert process.wait(timeout=PATIENCE_SEC) == 0
 
 
 def test_apfd_of_another_version(start, empty_apfd):
