@@ -279,9 +279,17 @@ def show(page, name):
     page.wait(lambda: page.text("#apf-drawer h2") == name, "the details")
 
 
+def press(page, css, until, what):
+    """The findings above come and go, and move what is below them: a click at a place may miss it."""
+    def pressed():
+        if not page.find(until):
+            page.js("document.querySelector(arguments[0])?.click()", css)
+        return page.find(until)
+    page.wait(pressed, what)
+
+
 def start_recall(page, rate_mib=""):
-    page.click("#apf-recall-open")
-    page.wait("#apf-recall-rate", "the dialog")
+    press(page, "#apf-recall-open", "#apf-recall-rate", "the dialog")
     if rate_mib:
         page.find("#apf-recall-rate")[0].send_keys(rate_mib)
     page.click("#apf-recall-start")
@@ -309,8 +317,7 @@ def test_recall(page, browser, host, vms):
         show(page, "web-1")
         page.wait(lambda: " MiB, " in page.text("#apf-recall .apf-recall"), "the progress after the reload")
         page.shot(SHOTS / "recall.png")
-        page.click("#apf-recall-cancel")
-        page.wait('#apf-recall [data-result="cancelled"]', "the end")
+        press(page, "#apf-recall-cancel", '#apf-recall [data-result="cancelled"]', "the end")
         # the reload has let the guest go on
         host.run(f"virsh -q suspend web-1; echo 100M >'{group}/memory.reclaim'", check=False)
         before = web.swapped_kib()
