@@ -11,7 +11,6 @@
 #include "manager-bus.h"
 #include "manager.h"
 #include "module.h"
-#include "server.h"
 #include "tick.h"
 #include "vm-attach.h"
 #include "vm-bus.h"

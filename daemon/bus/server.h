@@ -8,7 +8,6 @@
 
 #include "backlog.h"
 #include "names.h"
-#include "util.h"
 
 struct context;
 struct doctor;

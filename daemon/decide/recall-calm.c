@@ -29,10 +29,7 @@ static bool is_enabled(const struct context *c)
 
 static bool is_allowed(const struct vm *vm)
 {
-	/* An id that is only claimed could be that of another VM. */
-	const char *id = vm->identity && vm->identity->id_is_fact ? vm->identity->id : "";
-
-	return conf_vm_recall(vm->context->conf, vm->name, id);
+	return conf_vm_recall(vm->context->conf, vm->name, identity_fact_id(vm->identity));
 }
 
 static bool is_calm(const struct context *c, uint64_t now_usec)

@@ -85,8 +85,7 @@ bool vm_state_of_mode(int mode, enum apf_state *ret)
 
 bool vm_configure(struct vm *vm)
 {
-	/* An id that is only claimed could be that of another VM. */
-	const char *id = vm->identity && vm->identity->id_is_fact ? vm->identity->id : "";
+	const char *id = identity_fact_id(vm->identity);
 	struct settings config;
 	int r;
 

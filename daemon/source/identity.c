@@ -357,3 +357,8 @@ void identity_load(const struct identity_roots *roots, pid_t pid, const struct v
 		find_pod(roots, uid, namespace, pod, sizeof(namespace));
 	identity_make(&f, ret);
 }
+
+const char *identity_fact_id(const struct identity *i)
+{
+	return i && i->id_is_fact ? i->id : "";
+}

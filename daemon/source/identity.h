@@ -112,4 +112,10 @@ struct identity_roots {
 void identity_load(const struct identity_roots *roots, pid_t pid, const struct vmm_args *args,
 		   struct identity *ret);
 
+/*
+ * identity_fact_id: the id if it is a fact, else "": one that is only claimed could be that of
+ * another VM. @i: NULL for a VM of libvirt.
+ */
+const char *identity_fact_id(const struct identity *i);
+
 #endif /* APFD_IDENTITY_H */

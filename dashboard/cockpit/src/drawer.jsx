@@ -5,7 +5,7 @@ import { alarms } from "./alarms.js";
 import { Histogram, RateChart, StallChart, SwappedChart } from "./charts.jsx";
 import { isUnknown } from "./dbus.js";
 import { Facts } from "./facts.jsx";
-import { ago, duration, inputs, percent, rate, usec, vcpus } from "./format.js";
+import { ago, duration, inputs, percent, pressureText, rate, usec, vcpus } from "./format.js";
 import { _, format, ngettext } from "./i18n.js";
 import { MemoryFigures } from "./memory.jsx";
 import { Gate, ModeSwitch } from "./mode.jsx";
@@ -155,8 +155,7 @@ function facts(vm) {
 			? format(_("$0 of a vCPU, $1 in total"), percent(vm.SavedRatio), duration(vm.SavedUSec)) : undefined],
 		[_("Outstanding pages"), Number.isNaN(vm.Outstanding) ? "–" : vm.Outstanding],
 		[_("Not counted here"), vm.NotCounted?.join(", ")],
-		[_("Pressure"), p.FullAvg10 !== undefined
-			? format(_("some $0, full $1 of the last 10 s"), percent(p.SomeAvg10 / 100), percent(p.FullAvg10 / 100)) : undefined],
+		[_("Pressure"), p.FullAvg10 !== undefined ? pressureText(p) : undefined],
 		[_("Guest's report"), vm.GuestModule],
 		[_("Emergency pool"), vm.GuestModule === "present"
 			? format(_("$0 of $1 in use, taken $2 times"), r.PoolInUse ?? 0, r.PoolSize ?? 0, rate(r.PoolTaken ?? 0)) : undefined],

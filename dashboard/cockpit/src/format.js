@@ -46,6 +46,11 @@ export function percent(ratio) {
 	return `${value === 0 || value >= 10 ? value.toFixed(0) : value.toFixed(1)} %`;
 }
 
+/* Of Pressure on the bus, whose averages are in percent. */
+export function pressureText({ SomeAvg10, FullAvg10 }) {
+	return format(_("some $0, full $1 of the last 10 s"), percent(SomeAvg10 / 100), percent(FullAvg10 / 100));
+}
+
 /* A long time: "850 ms", "3 h 12 min". */
 export function duration(value) {
 	const sec = Math.floor(value / 1e6);

@@ -3,7 +3,7 @@
  * Figures of the memory of a VM and of the host, as texts. A figure that is missing on the bus is not
  * counted on this kernel, or for this VM; it is never shown as 0.
  */
-import { bytes, percent, rate, usec } from "./format.js";
+import { bytes, percent, pressureText, rate, usec } from "./format.js";
 import { swappedKnown } from "./history.js";
 import { _, format } from "./i18n.js";
 
@@ -130,8 +130,7 @@ export function hostFigures(host) {
 		[_("Swap traffic"), format(_("read: $0; written: $1"), traffic(pressure.SwapInBytesRate), traffic(pressure.SwapOutBytesRate))],
 		[_("Reclaim"), known(pressure.ScanRate, value => format(_("$0 pages a second are looked at"), rate(value)))],
 		[_("Pressure"), Number.isFinite(pressure.SomeAvg10) && Number.isFinite(pressure.FullAvg10)
-			? format(_("some $0, full $1 of the last 10 s"), percent(pressure.SomeAvg10 / 100), percent(pressure.FullAvg10 / 100))
-			: NOT_COUNTED],
+			? pressureText(pressure) : NOT_COUNTED],
 		[_("In zswap"), known(memory.ZswappedBytes, value => value
 			? format(_("$0, compressed to $1"), bytes(value), known(memory.ZswapBytes, bytes)) : _("none"))],
 		[_("NUMA"), list.map(n => format(_("node $0: $1 free of $2"), n.Node, bytes(n.FreeBytes), bytes(n.TotalBytes))).join(", ")],
