@@ -70,12 +70,19 @@ def test_what_is_missed_is_named(bm):
     assert bm.failures("6.12", found, 0.9) == []
 
 
-def test_other_kernels_stay_in_the_file(bm, tmp_path):
+def test_what_was_measured_before_stays_in_the_file(bm, tmp_path):
     out = tmp_path / "bm.json"
-    bm.keep(out, bm.series_of("6.12.118+deb13-amd64"), {"rows": [1]})
-    bm.keep(out, bm.series_of("6.1.0-50-amd64"), {"rows": [2]})
-    bm.keep(out, bm.series_of("6.1.0-51-amd64"), {"rows": [3]})
-    assert json.loads(out.read_text()) == {"6.12": {"rows": [1]}, "6.1": {"rows": [3]}}
+    good = rounds(kernel_alone=(100, 1000), off=(100, 900), pv=(600, 1900), on=(640, 1990), auto=(640, 1990))
+    bad = rounds(kernel_alone=(100, 1000), off=(100, 900), pv=(600, 1900), on=(640, 1990), auto=(600, 1890))
+    bm.keep(out, bm.series_of("6.12.118+deb13-amd64"), {"kernel": "a"}, bm.rows_of("5", "1+1", good))
+    bm.keep(out, bm.series_of("6.1.0-50-amd64"), {"kernel": "b"}, bm.rows_of("5", "1+1", bad))
+    bm.keep(out, bm.series_of("6.1.0-50-amd64"), {"kernel": "b"}, bm.rows_of("5", "4+4", bad))
+    found = bm.keep(out, bm.series_of("6.1.0-51-amd64"), {"kernel": "c"}, bm.rows_of("5", "1+1", good))
+    assert [(a["load"], a["auto_vs_best"]) for a in found["auto"]] == [("4+4", 0.938), ("1+1", 1.0)]
+    assert (found["touches_4_4_on_vs_kernel"], found["work_1_1_on_vs_kernel"]) == (6.4, 1.99)
+    known = json.loads(out.read_text())
+    assert known["6.1"] == found and found["kernel"] == "c" and len(found["rows"]) == 10
+    assert known["6.12"]["kernel"] == "a" and len(known["6.12"]["rows"]) == 5
 
 
 def test_a_table_for_each_load(bm):

@@ -30,3 +30,9 @@ def test_a_row_replaces_its_predecessor_alone(tmp_path, monkeypatch):
     for release, rounds in (("trixie", 1), ("bookworm", 2), ("trixie", 3)):
         path = results.merge("hostile", {"storm": "s", "release": release, "rounds": rounds}, ("storm", "release"))
     assert [(r["release"], r["rounds"]) for r in json.loads(path.read_text())] == [("trixie", 3), ("bookworm", 2)]
+
+
+def test_folder_of_benchmarks(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "REPO", tmp_path)
+    path = results.merge("harm", {"load": "steady", "touches": 1}, ("load",), folder="bench")
+    assert path == tmp_path / "build/bench/harm.json" and json.loads(path.read_text())[0]["touches"] == 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Result files below build/check/: lists of rows that several lanes of tests write to at once."""
+"""Result files below build/: lists of rows that several lanes of tests, or benchmarks, write to at once."""
 
 import json
 import os
@@ -7,9 +7,13 @@ import os
 from . import paths, proc
 
 
-def merge(name, row, key):
-    """Put @row into the list of @name.json, in the place of the one that has the same values for the names of @key."""
-    path = paths.REPO / "build" / "check" / f"{name}.json"
+def merge(name, row, key, folder="check"):
+    """Put @row into the list of build/@folder/@name.json.
+
+    A row that has the same values for the names of @key is replaced.
+    """
+    path = paths.REPO / "build" / folder / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     with proc.locked(path.with_name(f".{name}.lock"), f"writing {path.name}"):
         rows = json.loads(path.read_text()) if path.exists() else []
         same = [i for i, old in enumerate(rows) if all(old.get(k) == row[k] for k in key)]
