@@ -138,7 +138,8 @@ class VM:
         while True:
             alive = self._fetch()
             if self.workload:
-                if b'"start":true' in self._text:
+                # the line may have come in part
+                if b'"start":true' in self._text and self.sample():
                     return self
             elif b"lab: init up" in self._text:
                 self.run("true")
