@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The gate of apf_host on a real VM that swaps, with KVM's own tracepoints as witness."""
 
+import statistics
 import time
 
 import pytest
@@ -61,6 +62,14 @@ def swaps_on(vm, touches=60):
     """Wait until the guest has touched so many pages more."""
     before = vm.sample()["touches"]
     vm.host.wait_for(lambda: vm.sample()["touches"] > before + touches, 30, "the guest working on")
+
+
+def standing_still(nl, vm, look):
+    """What @look() sees while the vCPUs are out of KVM_RUN, so that nothing is counted while it looks."""
+    nl.host.run(f"virsh -q suspend {vm.name}")
+    seen = look()
+    nl.host.run(f"virsh -q resume {vm.name}")
+    return seen
 
 
 def test_state_is_obeyed_at_once(nl, watched, release):
@@ -141,9 +150,9 @@ def test_async_latency_agrees_with_a_witness(nl, watched):
         # what is read in the interval was announced after the trace began
         time.sleep(3)
         grows(nl, vm_id, "READY", sum(v["OUTSTANDING"] for v in nl.vcpus(vm_id)) + 20)
-        before, begin = nl.vcpus_at(vm_id)
+        before, begin = standing_still(nl, vm, lambda: nl.vcpus_at(vm_id))
         grows(nl, vm_id, "READY", 300)
-        after, end = nl.vcpus_at(vm_id)
+        after, end = standing_still(nl, vm, lambda: nl.vcpus_at(vm_id))
     latencies = async_latencies(trace.events(), begin, end)
     grown = [difference(b, a) for b, a in zip(before, after)]
     ours = [sum(x) for x in zip(*(g["HIST_ASYNC"] for g in grown))]
@@ -200,37 +209,44 @@ def test_waiting_for_a_page_that_another_vcpu_reads_is_a_stall(nl, vm):
 
 def grown_while(nl, vm, vm_id, stat, by):
     """What the vCPUs counted until @stat has grown by @by, with both ends outside of KVM_RUN."""
-    nl.host.run(f"virsh -q suspend {vm.name}")
-    before = nl.vm(vm_id)["STATS"]
-    nl.host.run(f"virsh -q resume {vm.name}")
+    before = standing_still(nl, vm, lambda: nl.vm(vm_id)["STATS"])
     grows(nl, vm_id, stat, by)
-    nl.host.run(f"virsh -q suspend {vm.name}")
-    after = nl.vm(vm_id)["STATS"]
-    nl.host.run(f"virsh -q resume {vm.name}")
-    return difference(before, after)
+    return difference(before, standing_still(nl, vm, lambda: nl.vm(vm_id)["STATS"]))
 
 
 def test_time_saved_is_the_time_stopped_without_us(nl, vm):
     """One task that faults and one that computes: while the first waits, the vCPU runs, or is stopped."""
     guest = vm("saved", vcpus=1, workload="-f 1 -w 1 -m 220 -t 0")
     vm_id = nl.add(guest.pid)
-    on = grown_while(nl, guest, vm_id, "DELIVERED", 400)
-    nl.set(vm_id, OFF)
-    time.sleep(1)
-    off = grown_while(nl, guest, vm_id, "SYNC_STALLS", 400)
-    saved, stopped = on["SAVED_NSEC"] / on["DELIVERED"], off["SYNC_STALL_NSEC"] / off["SYNC_STALLS"]
+    turns = []
+    # In turns, and the median of each: a machine that becomes slower, or stands still for some seconds, does so to one
+    # or two of them.
+    for _turn in range(5):
+        nl.set(vm_id, ON)
+        on = grown_while(nl, guest, vm_id, "DELIVERED", 80)
+        nl.set(vm_id, OFF)
+        nl.host.wait_for(lambda: not any(v["OUTSTANDING"] for v in nl.vcpus(vm_id)), 30,
+                         "the last page that the open gate let through")
+        off = grown_while(nl, guest, vm_id, "SYNC_STALLS", 80)
+        assert off["SAVED_NSEC"] == 0, off
+        turns.append((on["SAVED_NSEC"] / on["DELIVERED"], off["SYNC_STALL_NSEC"] / off["SYNC_STALLS"]))
+    saved, stopped = map(statistics.median, zip(*turns))
     print(f"for each swap-in: {saved / 1e6:.2f} ms saved, {stopped / 1e6:.2f} ms stopped")
     # Less, because the kernel's worker, which shares the CPU, reads the page meanwhile; without us the vCPU's thread
     # does this in the time in which it is stopped.
-    assert 0.6 * stopped < saved < 1.1 * stopped, (on, off)
-    assert off["SAVED_NSEC"] == 0, off
+    assert 0.6 * stopped < saved < 1.1 * stopped, turns
 
 
 def test_nothing_is_saved_by_a_guest_that_has_nothing_else_to_do(nl, vm):
     guest = vm("waits", vcpus=1, workload="-f 1 -w 0 -m 220 -t 0")
     vm_id = nl.add(guest.pid)
-    grown = grown_while(nl, guest, vm_id, "READY", 300)
-    share = grown["SAVED_NSEC"] / grown["ASYNC_NSEC"]
+    # The median of some turns: a machine that stands still while the vCPU is on its way to HLT does so in one of them.
+    looks = [nl.vm(vm_id)["STATS"]]
+    for _turn in range(5):
+        grows(nl, vm_id, "READY", 60)
+        looks.append(nl.vm(vm_id)["STATS"])
+    grown = [difference(before, after) for before, after in zip(looks, looks[1:])]
+    share = statistics.median(g["SAVED_NSEC"] / g["ASYNC_NSEC"] for g in grown)
     print(f"saved {share:.1%} of the time with a page outstanding")
     # Interrupts, and the way to HLT and back.
     assert 0 < share < 0.3, grown
@@ -246,21 +262,30 @@ def test_nothing_is_saved_by_a_guest_that_has_nothing_else_to_do(nl, vm):
 def test_nothing_is_saved_while_the_vm_is_suspended(nl, vm):
     guest = vm("paused", vcpus=1, workload="-f 4 -w 1 -m 220 -t 0")
     vm_id = nl.add(guest.pid)
-    for _ in range(3):
-        grows(nl, vm_id, "READY", 20)
-        nl.host.run(f"virsh -q suspend {guest.name}")
-        before = nl.vcpus(vm_id)[0]
-        if before["OUTSTANDING"]:
-            break
+
+    def suspended():
+        """Seconds saved, and seconds that passed, from the end of 30 s of suspension until pages are read again."""
+        for _ in range(10):
+            grows(nl, vm_id, "READY", 20)
+            nl.host.run(f"virsh -q suspend {guest.name}")
+            before = nl.vcpus(vm_id)[0]
+            if before["OUTSTANDING"]:
+                break
+            nl.host.run(f"virsh -q resume {guest.name}")
+        assert before["OUTSTANDING"], "no page is ever outstanding"
+        time.sleep(30)
+        begin = time.monotonic()
         nl.host.run(f"virsh -q resume {guest.name}")
-    assert before["OUTSTANDING"], "no page is ever outstanding"
-    time.sleep(30)
-    begin = time.monotonic()
-    nl.host.run(f"virsh -q resume {guest.name}")
-    grows(nl, vm_id, "READY", 20)
-    seconds = time.monotonic() - begin
-    saved = (count(nl, vm_id, "SAVED_NSEC") - before["STATS"]["SAVED_NSEC"]) / 1e9
-    print(f"{saved:.2f} s saved in {seconds:.2f} s after 30 s of suspension")
+        grows(nl, vm_id, "READY", 20)
+        saved = (count(nl, vm_id, "SAVED_NSEC") - before["STATS"]["SAVED_NSEC"]) / 1e9
+        return saved, time.monotonic() - begin
+
+    # Of a machine that is so slow nobody can tell whether the suspension is part of it: then once more.
+    for _try in range(3):
+        saved, seconds = suspended()
+        print(f"{saved:.2f} s saved in {seconds:.2f} s after 30 s of suspension")
+        if seconds < 25:
+            break
     # The pages that were outstanding were read soon.
     assert 0 < saved < seconds + 1
     assert seconds < 25, "too slow to tell"
@@ -319,7 +344,7 @@ def test_vcpu_added_while_another_waits(nl, vm):
     assert len(before) == 1
     nl.host.run(f"virsh -q setvcpus {guest.name} 2 --live", timeout=60)
     nl.host.wait_for(lambda: len(nl.vcpus(vm_id)) == 2, 20, "the second vCPU")
-    after = nl.vcpus(vm_id)
+    after = standing_still(nl, guest, lambda: nl.vcpus(vm_id))
     assert [v["STATE"] for v in after] == [PV, PV], "a new vCPU gets the gate of the VM"
     assert after[1]["VCPU_ID"] != after[0]["VCPU_ID"]
     # KVM resets what it creates; that is no business of the vCPU that runs
@@ -479,11 +504,16 @@ def test_nowait_swapin_on_and_off(nl, watched, release):
 
     def async_share():
         everybody_asks_again(nl, vm_id)
+        # Both ends of the trace with the vCPUs out of KVM_RUN: it takes its time to begin.
+        nl.host.run(f"virsh -q suspend {vm.name}")
         before = nl.vm(vm_id)["STATS"]
         with Trace(nl.host) as trace:
+            nl.host.run(f"virsh -q resume {vm.name}")
             nl.host.wait_for(lambda: sum(difference(before, nl.vm(vm_id)["STATS"])[s] for s in
                                          ("NOT_PRESENT", "SYNC_STALLS")) > 100, 30, "swap-ins of either kind")
+            nl.host.run(f"virsh -q suspend {vm.name}")
         grown = difference(before, nl.vm(vm_id)["STATS"])
+        nl.host.run(f"virsh -q resume {vm.name}")
         started = trace.count("kvm_async_pf_not_present")
         return started / (started + grown["SYNC_STALLS"])
 
@@ -541,6 +571,8 @@ def test_lease_ends_unless_it_is_renewed(nl, watched):
     nl.set(vm_id, OFF, vcpus=[1])
     # as much longer than the time between two renewals as a slow machine needs
     length_sec = patient(3)
+    # Before the lease begins: a program starts slowly, and must not miss its end.
+    listener = nl.listen(2, 2)
     lend(0, int(1000 * length_sec))
     assert gates() == [(OFF, 1), (OFF, 0)] and nl.info()["INFO_LEASES"] == 1
     end = time.monotonic() + length_sec + 3
@@ -548,9 +580,9 @@ def test_lease_ends_unless_it_is_renewed(nl, watched):
         time.sleep(1)
         nl.call("RENEW")
     assert gates() == [(OFF, 1), (OFF, 0)], "the lease ended though it was renewed"
-    listener = nl.listen(2, 1)
     nl.host.wait_for(lambda: gates() == [(ON, 0), (OFF, 0)], 15, "the end of the lease")
-    [event] = listener.result()
+    begin, event = listener.result()
+    assert (begin["VM_ID"], begin["STATE"], begin["VCPU_INDEX"]) == (vm_id, OFF, 0)
     assert (event["VM_ID"], event["STATE"], event["VCPU_INDEX"]) == (vm_id, ON, 0)
     assert (event["BY_PID"], event["BY_COMM"]) == (0, "apf_host") and "lease" in event["REASON"]
     grows(nl, vm_id, "NOT_PRESENT", 20, vcpu=0)
