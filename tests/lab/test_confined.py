@@ -7,7 +7,7 @@ import pytest
 
 from apflab import VM
 from apflab.apparmor import AppArmor
-from apflab.doctor import literal, of_vm
+from apflab.doctor import literal, of_vm, wait_of_vm
 from apflab.logs import apfd_errors, no_trouble
 from apflab.netlink import OFF, ON
 from apflab.recovery import LOAD, go_on, push_out, recall
@@ -59,7 +59,8 @@ def pid_of_apfd(host):
 def test_the_vm_is_confined_and_apfd_is_not(host, apparmor, guest):
     assert apparmor.label(guest.pid) == f"libvirt-{guest.uuid} (enforce)"
     assert f"libvirt-{guest.uuid}" in host.run("aa-status").stdout
-    assert apparmor.label(host.run("pidof libvirtd").stdout.strip()) == "libvirtd (enforce)"
+    libvirtd = host.run("systemctl show -P MainPID libvirtd").stdout.strip()
+    assert apparmor.label(libvirtd) == "libvirtd (enforce)"
     assert apparmor.label(pid_of_apfd(host)) == "unconfined"
 
 
@@ -78,13 +79,15 @@ def test_gates_switch(host, nl_apfd, guest):
         [vm] = nl_apfd.dump("VM_GET")
         return vm["STATS"]["SYNC_STALLS"], vm["STATS"]["NOT_PRESENT"]
 
-    host.run("apfctl disable web-1")
-    assert gates(nl_apfd) == [OFF]
-    before = counts()
-    go_on(guest)
-    host.wait_for(lambda: counts()[0] > before[0] + 50, 60, "swap-ins that stop the vCPU")
-    assert counts()[1] == before[1]
-    host.run("apfctl enable web-1")
+    try:
+        host.run("apfctl disable web-1")
+        assert gates(nl_apfd) == [OFF]
+        before = counts()
+        go_on(guest)
+        host.wait_for(lambda: counts()[0] > before[0] + 50, 60, "swap-ins that stop the vCPU")
+        assert counts()[1] == before[1]
+    finally:
+        host.run("apfctl enable web-1")
     assert gates(nl_apfd) == [ON]
     before = counts()
     host.wait_for(lambda: counts()[1] > before[1] + 50, 60, "asynchronous swap-ins")
@@ -130,8 +133,8 @@ def confined(host, apparmor, guest):
 
 def test_profile_of_apfd_without_the_rule(host, apparmor, guest, confined):
     """What apfd is refused, doctor and recall name, and the rule that doctor prints helps, while apfd runs."""
-    host.wait_for(lambda: "may not access" in of_vm(host, "web-1")["watched"]["fact"], 20, "apfd to be refused")
-    watched = of_vm(host, "web-1")["watched"]
+    watched = wait_of_vm(host, "web-1", lambda f: "may not access" in f["watched"]["fact"], 20,
+                         "apfd to be refused")["watched"]
     labels = f'apfd is confined as "{PROFILE} (enforce)", the process as "libvirt-{guest.uuid} (enforce)"'
     assert watched["state"] == "fail" and labels in watched["fact"]
     denied = [d for d in apparmor.denials() if d.get("comm") == "apfd"]

@@ -24,3 +24,19 @@ def literal(finding):
 
 def of_vm(host, name):
     return doctor(host, name)[2][0]
+
+
+def wait_of_vm(host, name, is_so, seconds, what):
+    """
+    The findings about a VM as soon as @is_so(findings). For what apfd knows only after a while: it is on the bus before
+    a slow libvirt has told it of its VMs, has counters of its last tick, and does not wait for long for the VM's XML.
+    """
+    def look():
+        if host.run(["apfctl", "--json", "status", name], check=False).rc:
+            return None
+        found = of_vm(host, name)
+        try:
+            return found if is_so(found) else None
+        except KeyError:
+            return None
+    return host.wait_for(look, seconds, what)
