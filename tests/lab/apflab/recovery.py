@@ -17,8 +17,9 @@ def push_out(vm, mib):
     """Lets the host write memory of the guest to swap, as pressure does, while its load stands still. Bytes on swap."""
     vm.run("killall -STOP workload", check=True)
     group = vm.cgroup()
-    vm.host.run(f"cd '{group}'; n=0; while [ $n -lt {mib} ] && [ -d . ]; do echo 8M >memory.reclaim || break; n=$((n+8)); done; "
-                "true", timeout=300)
+    # The kernel refuses while it waits for the device.
+    vm.host.run(f"cd '{group}'; n=0; while [ $n -lt {mib} ] && [ -d . ]; do "
+                "echo 8M >memory.reclaim || sleep 0.2; n=$((n+8)); done; true", timeout=300)
     # what is written, but still in the swap cache, would be there without a read
     vm.host.wait_for(f"cd '{group}'; echo 1M >memory.reclaim; "
                      "[ $(sed -n 's/^swapcached //p' memory.stat) -lt 1000000 ]", 60, "the swap cache to be empty")
