@@ -9,6 +9,7 @@ import time
 import pytest
 
 from apflab import VM
+from apflab.errors import CommandFailed
 from apflab.logs import apfd_errors, no_trouble
 from apflab.netlink import difference
 
@@ -56,7 +57,10 @@ class Watched:
     def wait_props(self, what, condition):
         """Properties for which @condition is true."""
         def look():
-            p = self.props()
+            try:
+                p = self.props()
+            except CommandFailed:
+                return None  # an apfd that has just started may not have heard of the VM yet
             return p if condition(p) else None
         return self.host.wait_for(look, PATIENCE_SEC, what)
 
@@ -184,8 +188,9 @@ def test_emergency_node(nl, guest, listener):
     """No memory for a wake-up that came early: the gate closes until the node is back."""
     guest.settled()
     before = guest.props()
-    guest.inject(ms=10000, refuse=1, hold=1)
-    p = guest.wait_props("a paused vCPU", lambda p: p["PausedVCPUs"])
+    # Long, because the guest is slow to answer; the node must come back with its fault, not age out.
+    guest.inject(age_ms=60000, ms=25000, refuse=1, hold=1)
+    p = guest.wait_props("a paused vCPU", lambda p: p["PausedVCPUs"] and p["GuestReport"].get("PoolInUse"))
     assert p["GuestReport"]["PoolInUse"] == 1
     [paused] = p["PausedVCPUs"]
     assert [v["Paused"] for v in guest.vcpus()] == [i == paused for i in range(VCPUS)]
@@ -204,7 +209,8 @@ def test_emergency_node(nl, guest, listener):
     [taken] = [e for e in listener.guest_events(guest.path) if e[0] == "pool-taken"]
     assert set(taken[2]) == FIGURES | {"AgeMSec"}
     assert (taken[2]["PoolSize"], taken[2]["PoolInUse"]) == (1, 1)
-    assert [e[0] for e in listener.guest_events(guest.path)] == ["pool-taken", "pool-returned"]
+    # A machine that stands still has waiters that are old.
+    assert [e[0] for e in listener.guest_events(guest.path) if e[0] != "waiter-old"] == ["pool-taken", "pool-returned"]
     assert listener.changes(guest.path, "PausedVCPUs")[0] == [paused]
     guest.host.wait_for(lambda: listener.changes(guest.path, "PausedVCPUs")[-1] == [], 20,
                         "the end to be told")
@@ -214,7 +220,7 @@ def test_the_guest_has_apf_off_while_paused(nl, guest):
     """Seen by the guest's own register, and by KVM's: it starts nothing on that vCPU."""
     guest.settled()
     # Long, because the guest is slow to answer; settled() ends it by age.
-    guest.inject(age_ms=60000, ms=25000, refuse=1, hold=1)
+    guest.inject(age_ms=120000, ms=60000, refuse=1, hold=1)
     [paused] = guest.wait_props("a paused vCPU", lambda p: p["PausedVCPUs"])["PausedVCPUs"]
     vm_id = nl.dump("VM_GET")[0]["VM_ID"]
     first = nl.vcpus(vm_id)
@@ -255,22 +261,39 @@ def test_old_waiter(host, guest, listener):
     param = "/sys/module/apf_host/parameters/waiter_limit_ms"
     limit = host.read(param).strip()
     guest.settled()
+    # test_journal() looks for the warning, and those of the test above may be of the same minute.
+    room_for_a_warning(host)
     host.write(param, "1000\n")
     try:
-        guest.inject(rescue_ms=60000, drop=2)
-        vcpu = listener.wait_for(guest.path, "waiter-old")
+        guest.inject(rescue_ms=600000, drop=2)
+        listener.wait_for(guest.path, "waiter-old")
 
-        def told():
+        def told(vcpu):
             return [e[2] for e in listener.guest_events(guest.path)
                     if e[:2] == ("waiter-old", vcpu)]
-        assert told()[0]["OldestSleeperMSec"] >= 1000 and told()[0]["Sleepers"] >= 1
         p = guest.wait_props("the property",
                              lambda p: p["GuestReport"]["OldestSleeperMSec"] >= 1000)
         assert p["GuestReport"]["Sleepers"] >= 1
-        # Told once, not once a second.
-        time.sleep(3)
-        assert len(told()) == 1
         assert p["PausedVCPUs"] == []
+
+        def old():
+            return {v["Index"]: v.get("GuestReport", {}).get("OldestSleeperMSec", 0) for v in guest.vcpus()}
+
+        def stays_old():
+            """
+            A vCPU whose waiter was old for some seconds, and how often that was told before and after: where the
+            machine stands still, pages that were not dropped are late as well, but they come.
+            """
+            before = {vcpu: (msec, len(told(vcpu))) for vcpu, msec in old().items() if msec >= 1000}
+            time.sleep(3)
+            after = old()
+            return [(n, len(told(vcpu))) for vcpu, (msec, n) in before.items()
+                    if n and after.get(vcpu, 0) >= msec + 2000]
+        # Told once, not once a second.
+        for before, after in host.wait_for(stays_old, PATIENCE_SEC, "a waiter that stays"):
+            assert after == before
+        for vcpu in range(VCPUS):
+            assert all(e["OldestSleeperMSec"] >= 1000 and e["Sleepers"] >= 1 for e in told(vcpu))
     finally:
         guest.settled()
         host.write(param, limit + "\n")
@@ -333,7 +356,7 @@ def test_journal(host, guest):
 
 def test_apfd_restarted_while_paused(host, guest):
     guest.settled()
-    guest.inject(age_ms=60000, ms=25000, refuse=1, hold=1)
+    guest.inject(age_ms=120000, ms=60000, refuse=1, hold=1)
     guest.wait_props("a paused vCPU", lambda p: p["PausedVCPUs"])
     host.run("systemctl restart apfd")
     p = guest.wait_props("apfd to watch the VM again", lambda p: p["Watched"])
@@ -358,7 +381,7 @@ def without_module(guest):
     areas = [int(guest.figure(f"cpu{i}/msr"), 0) & ~0x3f for i in range(VCPUS)]
     li = Listener(guest.host)
     try:
-        guest.inject(ms=8000, refuse=1, hold=1)
+        guest.inject(age_ms=60000, ms=25000, refuse=1, hold=1)
         guest.wait_props("a paused vCPU", lambda p: p["PausedVCPUs"])
         guest.vm.run("rmmod apf_guest", timeout=120, check=True)
         guest.wait_props("the module to be gone", lambda p: p["GuestModule"] == "absent")
@@ -444,7 +467,7 @@ def test_a_lie_closes_the_gate_of_the_liar_alone(nl, guest, without_module):
     try:
         # of a guest whose module is of the first version
         pad.write(report(version=1, size=8, in_use=1, taken=7, waits=0xffffffff))
-        p = guest.wait_props("the lie to be believed", lambda p: p["PausedVCPUs"])
+        p = guest.wait_props("the lie to be believed", lambda p: p["PausedVCPUs"] and p["GuestReport"])
         assert (p["PausedVCPUs"], p["GuestModule"]) == ([0], "present")
         assert (p["GuestReport"]["PoolSize"], p["GuestReport"]["Waits"], p["GuestReport"]["Stuck"]) == (8, 0xffffffff, 0)
         # From the module: apfd's counters are up to a second older than the pause it shows.
