@@ -81,8 +81,10 @@ def inject(guest, **what):
 
 def lost_is_not_slow(guest):
     """For tests in which nobody may be rescued: a page that takes seconds on a starved machine is late,
-    not lost. A sleeper whose wake is lost is still found, by nobody_stuck() and the count of rescues."""
+    not lost. A sleeper whose wake is lost is still found, by nobody_stuck() and the count of rescues.
+    Returns that count: a machine that stood still before has some already."""
     sh(guest, f"echo 20000 >{PARAM}/rescue_ms")
+    return figures(guest)["rescues"]
 
 
 def all_ended(line):
@@ -204,9 +206,9 @@ def test_lost_wake_hangs_for_ever_without_us(lossy):
         time.sleep(2)
         assert look(lossy, tid) == (state, switches, stack), "it has moved"
     # all the while the others get on: it is this wake that is missing, not the swap
-    others = sh(lossy, "cat /proc/$(pidof workload | cut -d' ' -f1)/task/*/status | grep ^voluntary").splitlines()
-    time.sleep(2)
-    assert others != sh(lossy, "cat /proc/$(pidof workload | cut -d' ' -f1)/task/*/status | grep ^voluntary").splitlines()
+    others = "cat /proc/$(pidof workload | cut -d' ' -f1)/task/*/status | grep ^voluntary"
+    before = sh(lossy, others)
+    until(lossy, lambda: sh(lossy, others) != before, "the others getting on")
     assert look(lossy, tid) == (state, switches, stack)
 
     # the load of the module wakes all that sleep in the kernel's table
@@ -261,10 +263,10 @@ def test_wake_delayed_past_the_rescue_is_late_not_early(loaded):
 
 
 def test_emergency_node_used_and_returned(loaded):
-    # One fault has to find no memory for the wake that overtakes it. Long enough to look at from the
-    # host; the node must come back with its fault, not age out.
-    sh(loaded, f"echo 60000 >{PARAM}/age_ms")
-    inject(loaded, ms=20000, refuse=1, hold=1)
+    # One fault has to find no memory for the wake that overtakes it. Long enough to look at, in a guest
+    # whose answers take seconds, and from the host; the node must come back with its fault, not age out.
+    sh(loaded, f"echo 120000 >{PARAM}/age_ms")
+    inject(loaded, ms=40000, refuse=1, hold=1)
     found = sh(loaded, f"""cd {STATS}; n=0
         while [ $n -lt 200 ]; do
             for c in 0 1; do
@@ -301,19 +303,19 @@ def slots(guest):
 
 
 def test_stuck_slot_is_freed(loaded):
-    lost_is_not_slow(loaded)
+    rescues = lost_is_not_slow(loaded)
     before = figures(loaded, 1)
     # an event whose interrupt never came: without help no other would ever come to this CPU
     sh(loaded, f"echo 1 >{TEST}/stick")
     until(loaded, lambda: figures(loaded, 1)["stuck"] == before["stuck"] + 1, "the slot to be found stuck")
     # both lines by the clock of the guest
     took = stamp(loaded, "apf_guest: CPU 1: the interrupt for page-ready") - stamp(loaded, "apf_test: CPU 1: its page-ready slot")
-    assert 1 <= took < patient(2)
+    # sooner than by the rescue after 20 s; a machine may stand still for some seconds meanwhile
+    assert 1 <= took < patient(4)
     waits = figures(loaded, 1)["wakes"]
     until(loaded, lambda: figures(loaded, 1)["wakes"] > waits + 20, "wakes on this CPU again")
     nobody_stuck(loaded)
-    after = figures(loaded)
-    assert after["rescues"] == 0, "a wake was lost"
+    assert figures(loaded)["rescues"] == rescues, "a wake was lost"
     assert figures(loaded, 0)["stuck"] == 0 and figures(loaded, 1)["stuck"] == before["stuck"] + 1
 
 
@@ -365,7 +367,7 @@ def test_given_up_when_faults_do_not_arrive(vm):
 
 
 def test_cpu_offline_and_online(loaded):
-    lost_is_not_slow(loaded)
+    rescues = lost_is_not_slow(loaded)
     online = "/sys/devices/system/cpu/cpu1/online"
     for _turn in range(5):
         sh(loaded, f"echo 0 >{online}")
@@ -376,7 +378,7 @@ def test_cpu_offline_and_online(loaded):
     waits = figures(loaded, 1)["waits"]
     until(loaded, lambda: figures(loaded, 1)["waits"] > waits, "faults on the CPU that is back")
     nobody_stuck(loaded)
-    assert figures(loaded)["rescues"] == 0, "a wake was lost"
+    assert figures(loaded)["rescues"] == rescues, "a wake was lost"
 
 
 def suspend_and_resume(guest):
@@ -407,7 +409,7 @@ def test_suspend_and_resume(loaded):
 
 
 def test_tracing_cannot_be_switched_off_under_it(loaded):
-    lost_is_not_slow(loaded)
+    rescues = lost_is_not_slow(loaded)
     assert loaded.run("echo 0 >/proc/sys/kernel/ftrace_enabled")[0] != 0
     # nor is the redirect skipped where others trace the same functions, those of them that this kernel has
     sh(loaded, "cd /sys/kernel/tracing; grep -xE 'kvm_async_pf_task_(wait_schedule|wake)|__sysvec_kvm_asyncpf_interrupt' "
@@ -416,7 +418,7 @@ def test_tracing_cannot_be_switched_off_under_it(loaded):
     until(loaded, lambda: figures(loaded)["waits"] > waits + 50, "faults while traced")
     sh(loaded, "cd /sys/kernel/tracing; echo nop >current_tracer; echo >set_ftrace_filter")
     nobody_stuck(loaded)
-    assert figures(loaded)["rescues"] == 0, "a wake went to the other table"
+    assert figures(loaded)["rescues"] == rescues, "a wake went to the other table"
 
 
 def test_save_and_restore_with_faults_outstanding(host, nl, alone):
@@ -433,9 +435,9 @@ def test_save_and_restore_with_faults_outstanding(host, nl, alone):
         watch(nl, vm)
         # all of it is cold now, the agent's shell included
         nobody_stuck(vm, 240)
-        now = figures(vm)
-        assert now["sleepers"] <= 4
-        waits = now["waits"]
+        # the load's four, once the shell and the rest of the guest are back
+        until(vm, lambda: figures(vm)["sleepers"] <= 4, "no sleepers but the load's", 120)
+        waits = figures(vm)["waits"]
         until(vm, lambda: figures(vm)["waits"] > waits + 10, "faults after the restore", 120)
 
 
