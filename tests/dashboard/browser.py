@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import (ElementClickInterceptedException, ElementNotInteractableException,
+                                        StaleElementReferenceException)
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
@@ -115,7 +116,10 @@ class Browser:
             if not found or not found[0].is_enabled() or not found[0].is_displayed():
                 return False
             self.js("arguments[0].scrollIntoView({block: 'center'})", found[0])
-            found[0].click()
+            try:
+                found[0].click()
+            except (ElementClickInterceptedException, ElementNotInteractableException):
+                return False  # it moves, or something is about to leave its place
             return True
         self.wait(clicked, f"{css} to click", patience_sec)
 

@@ -84,12 +84,13 @@ def browser():
 
 @contextmanager
 def still(host):
-    """Guests that wait while somebody logs in: the host has one slow CPU."""
-    host.run("for vm in web-1 idle-1; do virsh -q suspend $vm; done")
+    """Guests that wait while somebody logs in: the host has one slow CPU. One that was suspended before stays so."""
+    running = host.run("virsh -q list --name --state-running").stdout.split()
+    host.run(f"for vm in {' '.join(running)}; do virsh -q suspend $vm; done")
     try:
         yield
     finally:
-        host.run("for vm in web-1 idle-1; do virsh -q resume $vm; done")
+        host.run(f"for vm in {' '.join(running)}; do virsh -q resume $vm; done")
 
 
 def log_in(host, browser, address, user):
@@ -123,7 +124,8 @@ def page(request, session, host, nl, vms):
     if not nl.loaded():
         nl.load()
     host.run("systemctl start apfd")
-    host.wait_for(lambda: all(r["watched"] for r in listed(host)), 60, "apfd to watch the VMs")
+    # It is on the bus before a slow libvirt has told it of its VMs.
+    host.wait_for(lambda: [r["watched"] for r in listed(host)] == [True, True], 60, "apfd to watch the VMs")
     # by hand: what apfd would decide for them by itself is another test's business
     host.run("apfctl enable web-1; apfctl enable idle-1")
     session.wait(row("web-1") + '[data-state="on"]', "the page to show it")
@@ -150,13 +152,18 @@ def gate(nl, vm):
 
 def latest(page, chart):
     """(points drawn, newest value) of the first chart of that kind."""
-    found = page.find(chart)[0]
-    return int(found.get_attribute("data-points")), float(found.get_attribute("data-latest"))
+    for found in page.find(chart):
+        return int(found.get_attribute("data-points")), float(found.get_attribute("data-latest"))
+    return 0, 0.0
+
+
+def figure(page, vm, column):
+    """What the table says; 0 while it is drawn again."""
+    return float(page.text(row(vm, f'td[data-label="{column}"]')).replace("–", "0") or 0)
 
 
 def test_list(page, vms):
-    names = {e.get_attribute("data-vm") for e in page.find("tr[data-vm]")}
-    assert names == {"idle-1", "web-1"}
+    page.wait(lambda: {e.get_attribute("data-vm") for e in page.find("tr[data-vm]")} == {"idle-1", "web-1"}, "both VMs")
     # cockpit's own code for addresses
     page.js("location.hash = '#/?sort=-name'")
     page.wait(lambda: [e.get_attribute("data-vm") for e in page.find("tr[data-vm]")] == ["web-1", "idle-1"], "the order of the address")
@@ -169,7 +176,7 @@ def test_charts_move_under_load(page):
     page.wait(lambda: latest(page, RATES)[1] > 0, "swap-ins in the chart")
     points = latest(page, RATES)[0]
     page.wait(lambda: latest(page, RATES)[0] >= points + 6, "the chart to go on")
-    page.wait(lambda: float(page.text(row("web-1", 'td[data-label="Async/s"]')).replace("–", "0")) > 0, "a rate in the table")
+    page.wait(lambda: figure(page, "web-1", "Async/s") > 0, "a rate in the table")
     label = page.find('svg[aria-label^="Memory on swap"]')[0].get_attribute("aria-label")
     assert "MiB" in label
 
@@ -180,10 +187,8 @@ def test_switched_by_the_administrator(page, host, nl, vms):
     assert gate(nl, vms[0]) == OFF and gate(nl, vms[1]) == ON
     assert {r["name"]: r["state"] for r in listed(host)} == {"web-1": "off", "idle-1": "on"}
     page.wait(lambda: page.text(row("web-1", 'td[data-label="Async/s"]')) == "0"
-              and float(page.text(row("web-1", 'td[data-label="Sync/s"]')).replace("–", "0")) > 0,
-              "all swap-ins to stop the vCPU")
-    page.wait(lambda: "%" in page.text(row("web-1", 'td[data-label="Stopped"]'))
-              and page.text(row("web-1", 'td[data-label="Stopped"]')) != "0 %", "stopped time")
+              and figure(page, "web-1", "Sync/s") > 0, "all swap-ins to stop the vCPU")
+    page.wait(lambda: page.text(row("web-1", 'td[data-label="Stopped"]')) not in ("", "–", "0 %"), "stopped time")
     page.click(button("web-1", "on"))
     page.wait(row("web-1") + '[data-state="on"]', "the page to show it")
     assert gate(nl, vms[0]) == ON
@@ -208,7 +213,8 @@ def test_details_by_keyboard(page, nl, vms):
               "counts in the histogram")
     assert page.js("return cockpit.location.options.vm") == "web-1"
     # folded
-    assert str(vms[0].pid) in page.js("return document.querySelector('#apf-drawer .apf-facts').textContent")
+    facts = "return document.querySelector('#apf-drawer .apf-facts')?.textContent || ''"
+    page.wait(lambda: str(vms[0].pid) in page.js(facts), "the process among the facts")
     page.wait("#apf-drawer [data-check][data-state]", "what apfd finds about the VM")
     assert "older than the page" not in page.text("#apf-drawer")
     for _ in range(12):
@@ -302,13 +308,15 @@ def test_recall(page, browser, host, vms):
     limit = web.cgroup_read("memory.max").strip()
     show(page, "web-1")
     page.wait(lambda: "a second" in page.text("#apf-memory .apf-figures"), "what is read from swap")
-    assert page.find("#apf-host-line")[0].get_attribute("data-state") in ("calm", "reclaiming", "swapping", "thrashing")
+    # apfd knows it when it has read the host's figures twice
+    page.wait(lambda: any(e.get_attribute("data-state") in ("calm", "reclaiming", "swapping", "thrashing")
+                          for e in page.find("#apf-host-line")), "the state of the host")
     try:
         start_recall(page)
         page.wait(lambda: "below the limit of the control group" in page.text("#apf-recall-refusal"), "apfd's reason")
         page.keys(Keys.ESCAPE)
         page.wait(lambda: not page.find(".apf-dialog"), "the dialog to close")
-        # a guest that runs brings its memory back itself
+        # a guest that runs brings its memory back itself, and the page may take minutes to load again
         host.run(f"virsh -q suspend web-1; echo max >'{group}/memory.max'")
         host.run(f"echo 120M >'{group}/memory.reclaim'", check=False)
         start_recall(page, "1")
@@ -318,8 +326,7 @@ def test_recall(page, browser, host, vms):
         page.wait(lambda: " MiB, " in page.text("#apf-recall .apf-recall"), "the progress after the reload")
         page.shot(SHOTS / "recall.png")
         press(page, "#apf-recall-cancel", '#apf-recall [data-result="cancelled"]', "the end")
-        # the reload has let the guest go on
-        host.run(f"virsh -q suspend web-1; echo 100M >'{group}/memory.reclaim'", check=False)
+        host.run(f"echo 100M >'{group}/memory.reclaim'", check=False)
         before = web.swapped_kib()
         host.run("systemd-run -q --collect apfctl recall --rate 100M web-1")
         page.wait('#apf-recall [data-result="done"]', "the end of a recall that apfctl has started")
