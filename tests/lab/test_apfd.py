@@ -103,13 +103,15 @@ def test_top_moves_with_the_load(host, web):
         looks = [json.loads(line)["vms"][0] for line in
                  host.run("apfctl top --json --count 3", timeout=60).stdout.splitlines()]
         # The disk answers in 5 ms, the machine when it can.
-        return all(v["async_swapins_per_sec"] > 5 and 3000 < v["latency_p50_usec"] < 500000 for v in looks[1:])
+        # What apfd could not read in time is null.
+        return all((v["async_swapins_per_sec"] or 0) > 5 and 3000 < (v["latency_p50_usec"] or 0) < 500000
+                   for v in looks[1:])
     host.wait_for(asynchronous, 20, "asynchronous swap-ins, look after look")
     host.run("apfctl disable web-1")
 
     def stalled():
         look = json.loads(host.run("apfctl top --json --count 1").stdout)["vms"][0]
-        return look["sync_swapins_per_sec"] > 5 and look["stall_ratio"] > 0.05
+        return (look["sync_swapins_per_sec"] or 0) > 5 and (look["stall_ratio"] or 0) > 0.05
     host.wait_for(stalled, 20, "swap-ins that stop the vCPUs")
     plain = host.run("apfctl top --count 1").stdout
     assert re.search(r"^web-1 +off ", plain, re.M)
@@ -192,7 +194,8 @@ def test_vm_killed(host, web, nl, alone):
         host.wait_for(lambda: watched(host, "victim"), 30, "apfd to watch the VM")
         victim.kill9()
         host.wait_for(lambda: apfctl(host, "status victim").rc == 3, 30, "apfd to forget the killed VM")
-    assert len(nl.dump("VM_GET")) == 1
+    # KVM destroys a VM when the last read for it is over, which may be after the end of the process.
+    host.wait_for(lambda: len(nl.dump("VM_GET")) == 1, 30, "the module to let go of the killed VM")
 
 
 def test_module_taken_away_and_brought_back(host, web, nl):
@@ -220,7 +223,8 @@ def test_service_missing(host, web):
 def test_dbus_starts_the_service(host, web):
     host.run("systemctl stop apfd")
     assert apfctl(host, "list").rc == 0
-    assert host.run("systemctl is-active apfd").stdout.strip() == "active"
+    # apfd is on the bus before systemd has read that it is ready
+    host.wait_for("systemctl is-active -q apfd", 30, "systemd to take note")
 
 
 def test_unit_and_journal(host, web, nl):

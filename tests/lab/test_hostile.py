@@ -79,6 +79,9 @@ def all_is_well(nl, vm):
     nl.set(vm.vm_id, ON)
     before = storm.switches(vm)
     storm.everybody_moves(vm, before)
+    # A module that was just loaded has counted nothing yet, if all of them waited for the CPU.
+    nl.host.wait_for(lambda: (s := nl.vm(vm.vm_id)["STATS"])["NOT_PRESENT"] + s["SYNC_STALLS"], 60,
+                     "faults to be counted")
     storm.host_counts(nl, vm, vm.vm_id)
     no_trouble(nl.host.dmesg())
 

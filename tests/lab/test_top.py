@@ -190,16 +190,16 @@ def test_switches_and_is_refused(host, screen, guests):
     top.wait_for(r"^Set calm to off\? y/n")
     top.keys("y")
     top.wait_for("^done")
-    top.wait(lambda t: row(t, "calm")[1] == "off", "calm off")
+    top.wait(lambda t: row(t, "calm") and row(t, "calm")[1] == "off", "calm off")
     assert vm(host, "calm")["state"] == "off"
     # Whoever may not, reads why, and the screen stays.
     other = screen(user="nobody")
     other.wait_for("^>(swaps|calm) ")
     other.keys("N", "Home", "e", "y")
     other.wait_for("^not allowed without a password; 'apfctl set' asks for it")
-    assert row(other.text(), "calm")[1] == "off"
+    other.wait(lambda t: row(t, "calm") and row(t, "calm")[1] == "off", "calm still off")
     host.run("apfctl enable calm")
-    other.wait(lambda t: row(t, "calm")[1] == "on", "calm on again")
+    other.wait(lambda t: row(t, "calm") and row(t, "calm")[1] == "on", "calm on again")
 
 
 def test_why(host, guests):

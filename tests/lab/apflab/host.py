@@ -229,10 +229,15 @@ class Host:
 
     def forward_port(self, port):
         """A port on 127.0.0.1 of L0 that leads to @port on 127.0.0.1 of L1, through the shared ssh connection."""
-        local = free_port()
-        subprocess.run([str(a) for a in self._ssh("-O", "forward", "-L", f"127.0.0.1:{local}:127.0.0.1:{port}", "l1")],
-                       check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=30)
-        return local
+        for _attempt in range(5):
+            local = free_port()
+            args = self._ssh("-O", "forward", "-L", f"127.0.0.1:{local}:127.0.0.1:{port}", "l1")
+            if subprocess.run([str(a) for a in args], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              timeout=patient(30)).returncode == 0:
+                return local
+            # somebody may have taken it meanwhile
+            self.check()
+        raise LabError(f"no free port on 127.0.0.1 that leads to port {port} of {self.name}")
 
     def _connect(self, deadline):
         """Keep trying to open the one ssh connection that all commands share."""
