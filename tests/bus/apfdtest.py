@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import dbus
@@ -103,6 +104,45 @@ def let_pass(seconds):
         while GLib.MainContext.default().iteration(False):
             pass
         time.sleep(0.01)
+
+
+class Pace:
+    """
+    The time that a process did not get: others had its CPU, or the whole machine stood still. What a test says of the
+    speed of the daemon is without it; a daemon that waits for something itself gets no such time.
+    """
+
+    BEAT_SEC = 0.05
+
+    def __init__(self, pid):
+        self.pid, self.stood_still = pid, 0.0
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def _beat(self):
+        last = time.monotonic()
+        while os.path.exists(f"/proc/{self.pid}"):
+            time.sleep(self.BEAT_SEC)
+            now = time.monotonic()
+            self.stood_still += max(0, now - last - 2 * self.BEAT_SEC)
+            last = now
+
+    def lost(self):
+        """Seconds so far."""
+        try:
+            with open(f"/proc/{self.pid}/task/{self.pid}/schedstat", encoding="ascii") as f:
+                waited = int(f.read().split()[1]) / 1e9
+        except OSError:
+            waited = 0
+        return waited + self.stood_still
+
+    def took(self, function):
+        """Seconds that @function took, without those that were lost."""
+        lost, begin = self.lost(), time.monotonic()
+        function()
+        took = time.monotonic() - begin
+        # The thread that counts may wake up a little later than this one.
+        time.sleep(2 * self.BEAT_SEC if took > 1 else 0)
+        return took - (self.lost() - lost)
 
 
 def listens(path):
@@ -198,7 +238,9 @@ class PrivateBus:
 class Apfd(Process):
     """The daemon, and what a client sees of it."""
 
-    def __init__(self, bus, *args, env=None, wait=True):
+    def __init__(self, bus, *args, env=None, wait=True, libvirt=None):
+        """@libvirt: whether it answers; by default, whether there is one."""
+        self.libvirt = self._has_libvirt(args) if libvirt is None else libvirt
         # Not the machine's own configuration and settings.
         args = [f"--config-root={bus.directory}", f"--state-dir={bus.directory}/state", *args]
         argv = shlex.split(os.environ.get("APFD_WRAPPER", "")) + [os.environ["APFD"], *args]
@@ -212,11 +254,19 @@ class Apfd(Process):
         if wait:
             self.wait_for_name()
 
+    @staticmethod
+    def _has_libvirt(args):
+        uri = dict(zip(args, args[1:])).get("--connect", "")
+        return uri.startswith("test:") or "socket=" in uri and listens(uri.partition("socket=")[2])
+
     def wait_for_name(self):
         wait_for("the name org.apfd",
                  lambda: self.popen.poll() is not None or self.bus.owner(NAME))
         assert self.popen.poll() is None, self.log()
         self.owner = self.bus.owner(NAME)
+        # The name does not wait for a libvirt that needs some seconds, as where the machine stands still.
+        if self.libvirt:
+            wait_for("libvirt's VMs", lambda: self.get(MANAGER, "Libvirt") == "connected")
         # What was told before anybody could ask is not of interest.
         self.managed()
         let_pass(0.02)

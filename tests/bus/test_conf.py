@@ -163,7 +163,8 @@ def test_log_level(start_apfd, domains_uri, write):
     assert "debug:" in apfd.log()
     write("[Daemon]\nLogLevel=err\n")
     apfd.send(signal.SIGHUP)
-    apfd.managed()
+    apfdtest.wait_for("the reload", lambda: apfd.get("org.freedesktop.LogControl1", "LogLevel",
+                                                     "/org/freedesktop/LogControl1") == "err")
     before = apfd.log()
     apfd.send(signal.SIGHUP)
     apfd.managed()

@@ -119,7 +119,9 @@ def test_libvirtd_that_hangs(start_apfd, libvirtd):
     apfd = start_apfd("--connect", daemon.uri)
     [path] = apfd.managed()
     answers, errors = [], []
+    pace = apfdtest.Pace(apfd.popen.pid)
     daemon.send(signal.SIGSTOP)
+    begin = time.monotonic()
     try:
         for _ in range(70):
             apfd.bus.connection.call_async(apfdtest.NAME, path, VM, "Diagnose", "", (),
@@ -129,12 +131,12 @@ def test_libvirtd_that_hangs(start_apfd, libvirtd):
         assert diagnose(apfd)["apfd"]["State"] == "ok"
         # Only a few requests about one domain wait; the others are answered without libvirt.
         apfdtest.wait_for("the first answers", lambda: len(answers) >= 50)
-        assert len(answers) < 60
+        # After five seconds those are answered, too, which a machine that stands still needs for the first.
+        assert len(answers) < 60 or time.monotonic() - begin > 4
         apfdtest.wait_for("all answers", lambda: len(answers) + len(errors) == 70)
         # What is still asked of libvirt does not pile up: this one does not wait behind it.
-        begin = time.monotonic()
-        assert diagnose(apfd, path, VM)["watched"]["State"] == "fail"
-        assert time.monotonic() - begin < 4, "it waited as the others did"
+        assert pace.took(lambda: answers.append(diagnose(apfd, path, VM)["watched"])) < 4, "it waited as the others did"
+        assert answers.pop()["State"] == "fail"
     finally:
         daemon.send(signal.SIGCONT)
     assert errors == []

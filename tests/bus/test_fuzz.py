@@ -327,7 +327,7 @@ class WatchingApfd(apfdtest.Apfd):
     def __init__(self, bus, program, *args):
         apfdtest.Process.__init__(self, [program, *args], f"{bus.directory}/apfd.log",
                                   env={**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": bus.address})
-        self.bus, self.signals = bus, []
+        self.bus, self.signals, self.libvirt = bus, [], True
         self.wait_for_name()
 
 

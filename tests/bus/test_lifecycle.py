@@ -10,6 +10,8 @@ import pytest
 import apfdtest
 from apfdtest import MANAGER, OTHER_UID, ROOT, VM
 
+# A test in which seconds matter says nothing when the machine stands still for as long.
+TRIES = 3
 UUID = "6695eb01-f6a4-8304-79aa-97f2502e193f"
 PATH = "/org/apfd/vm/" + UUID.replace("-", "_")
 
@@ -135,11 +137,11 @@ def test_libvirtd_hangs_at_start(start_apfd, libvirtd):
     daemon = libvirtd()
     daemon.send(signal.SIGSTOP)
     # The name does not wait for it for ever, and the loop does not wait at all.
-    apfd = start_apfd("--connect", daemon.uri)
+    apfd = start_apfd("--connect", daemon.uri, libvirt=False)
+    pace = apfdtest.Pace(apfd.popen.pid)
     for _ in range(20):
-        start = time.monotonic()
+        assert pace.took(lambda: apfd.get(MANAGER, "Libvirt")) < 1
         assert apfd.get(MANAGER, "Libvirt") == "connecting"
-        assert time.monotonic() - start < 1
     daemon.send(signal.SIGCONT)
     apfdtest.wait_for("the connection", libvirt_is(apfd, "connected"))
     assert apfd.names() == ["test"]
@@ -149,34 +151,48 @@ def test_hangup_before_the_name(start_apfd, libvirtd, directory):
     """Reloading is no reason to say READY: libvirt hangs, and the name comes seconds later."""
     daemon = libvirtd()
     daemon.send(signal.SIGSTOP)
-    path = f"{directory}/notify"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
-        s.bind(path)
-        s.settimeout(apfdtest.PATIENCE_SEC)
-        apfd = start_apfd("--connect", daemon.uri, env={"NOTIFY_SOCKET": path}, wait=False)
-        # signals are blocked, and the loop handles this one, as soon as there is an event loop
-        apfdtest.wait_for("the daemon to take signals", lambda: takes(apfd.popen.pid, signal.SIGHUP))
-        apfd.send(signal.SIGHUP)
-        apfdtest.wait_for("the reload", lambda: "The configuration was reloaded" in apfd.log())
-        if apfd.bus.owner(apfdtest.NAME):
-            pytest.fail("it has its name already: the test says nothing")
-        s.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            s.recv(4096)
-        s.settimeout(apfdtest.PATIENCE_SEC)
-        assert s.recv(4096).decode().split("\n")[0] == "READY=1"
-        apfd.wait_for_name()
+    for attempt in range(TRIES):
+        path = f"{directory}/notify{attempt}"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.bind(path)
+            apfd = start_apfd("--connect", daemon.uri, env={"NOTIFY_SOCKET": path}, wait=False, libvirt=False)
+            # signals are blocked, and the loop handles this one, as soon as there is an event loop
+            apfdtest.wait_for("the daemon to take signals", lambda: takes(apfd.popen.pid, signal.SIGHUP))
+            logged = len(apfd.log())
+            apfd.send(signal.SIGHUP)
+            apfdtest.wait_for("the reload", lambda: "The configuration was reloaded" in apfd.log()[logged:])
+            s.setblocking(False)
+            try:
+                told = s.recv(4096)
+            except BlockingIOError:
+                s.settimeout(apfdtest.PATIENCE_SEC)
+                assert s.recv(4096).decode().split("\n")[0] == "READY=1"
+                apfd.wait_for_name()
+                break
+            # The seconds may be over already; then what was told says nothing.
+            assert apfd.bus.owner(apfdtest.NAME), told
+            apfd.stop()
+    else:
+        pytest.fail("it has its name always: the test says nothing")
     daemon.send(signal.SIGCONT)
 
 
 def test_bus_that_is_late_with_the_name(start_apfd, libvirtd, bus):
     daemon = libvirtd()
     daemon.send(signal.SIGSTOP)
-    apfd = start_apfd("--connect", daemon.uri, env={"SYSTEMD_BUS_TIMEOUT": "2s"}, wait=False)
-    apfdtest.wait_for("apfd on the bus", lambda: apfd.popen.pid in bus.pids())
-    assert not bus.owner(apfdtest.NAME), "it has its name already: the test says nothing"
-    bus.process.send(signal.SIGSTOP)
-    apfdtest.wait_for("the request to time out", lambda: "has not given us the name" in apfd.log())
+    for _attempt in range(TRIES):
+        apfd = start_apfd("--connect", daemon.uri, env={"SYSTEMD_BUS_TIMEOUT": "2s"}, wait=False, libvirt=False)
+        apfdtest.wait_for("apfd on the bus", lambda: apfd.popen.pid in bus.pids())
+        bus.process.send(signal.SIGSTOP)
+        try:
+            apfdtest.wait_for("the request to time out", lambda: "has not given us the name" in apfd.log(), 20)
+            break
+        except AssertionError:
+            # It may have had its name before the bus stood still.
+            bus.process.send(signal.SIGCONT)
+            apfd.stop()
+    else:
+        pytest.fail("the request does not time out, or it has its name always")
     bus.process.send(signal.SIGCONT)
     apfd.wait_for_name()
     daemon.send(signal.SIGCONT)

@@ -160,10 +160,13 @@ def test_known_to_a_daemon_started_later(modes, start_apfd):
     modes.set("pv", [1], False)
     modes.becomes("off", "metadata", {1: "pv"})
     # The test driver forgets all when its last client goes.
-    other = apfdtest.Process(["virsh", "-c", modes.daemon.uri, "event", "--loop", "--all"],
+    other = apfdtest.Process(["stdbuf", "-oL", "virsh", "-c", modes.daemon.uri, "event", "--loop", "--all"],
                              f"{modes.daemon.directory}/virsh.log")
-    apfdtest.wait_for("another client", lambda: modes.daemon.virsh("list") and
-                      len(os.listdir(f"/proc/{other.popen.pid}/task")) > 1)
+
+    def connected():
+        modes.daemon.virsh("suspend test; resume test")
+        return "lifecycle" in other.log()
+    apfdtest.wait_for("another client", connected)
     modes.apfd.stop(signal.SIGKILL)
     modes.apfd = start_apfd("--connect", modes.daemon.uri)
     assert modes.get() == ("off", "metadata", {1: "pv"})

@@ -96,8 +96,9 @@ def test_group_of_a_domain(files, start):
     first = pressure(apfd)
     assert first["MemoryBytes"] == 209592320 and first["SwapBytes"] == 142147584
     assert first["SomeAvg10"] == 14.51 and first["FullAvg10"] == 7.02
-    # Rates need two readings, the vCPUs' figures the module.
-    assert not set(first) & {"MajorFaultRate", "RefaultRate", "SwapInRate", "SwapOutRate", "StallRatio"}
+    # Rates need two readings, and nothing has changed between them; the vCPUs' figures need the module.
+    assert [n for n in ("MajorFaultRate", "RefaultRate", "SwapInRate", "SwapOutRate") if first.get(n)] == []
+    assert "StallRatio" not in first
 
 
 def test_rates(files, start):
@@ -353,4 +354,5 @@ def test_many_rounds_leak_nothing(files, start):
         apfdtest.let_pass(0.3)
         subprocess.run(["rm", "-r", files.cgroup], check=True)
         apfdtest.let_pass(0.3)
-    assert descriptors() <= before
+    # A reading may be under way.
+    apfdtest.wait_for(f"{before} descriptors", lambda: descriptors() <= before)

@@ -106,7 +106,9 @@ def many(start_apfd, directory):
         f.write("<node>" + "".join(DOMAIN.format(name=f"vm{n}", uuid=f"11111111-aaaa-4bbb-8ccc-{n:012}")
                                    for n in range(VMS)) + "</node>")
     os.makedirs(f"{directory}/etc/apfd", exist_ok=True)
-    return start_apfd("--connect", f"test://{path}")
+    apfd = start_apfd("--connect", f"test://{path}")
+    apfdtest.wait_for("all VMs", lambda: len(apfd.managed()) == VMS)
+    return apfd
 
 
 def resident_kib(process):

@@ -84,7 +84,9 @@ def test_process(start_apfd, domains_uri, directory, sleeper):
     assert apfd.get(VM, "PID", WEB1) == sleeper.pid
     assert apfd.get(VM, "Watched", WEB1) is dbus.Boolean(False) or \
         not apfd.get(VM, "Watched", WEB1)
-    assert apfd.get(VM, "SwappedBytes", WEB1) == apfdtest.proc_swapped_bytes(sleeper.pid)
+    # This machine may swap, too.
+    apfdtest.wait_for("what is on swap", lambda: apfd.get(VM, "SwappedBytes", WEB1)
+                      == apfdtest.proc_swapped_bytes(sleeper.pid))
     # Nobody wrote a PID file for the others.
     assert {str(o[VM]["Name"]) for o in apfd.managed().values() if o[VM]["PID"]} == {"web1"}
 
@@ -132,7 +134,8 @@ def test_changes_are_paced(start_apfd, domains_uri, directory):
     for _ in range(25):
         renew()
     times = [s[0] for s in apfd.signals_of("PropertiesChanged", WEB1)]
-    assert all(b - a > 0.85 for a, b in zip(times, times[1:]))
+    # One that was heard of late, because the machine stood still, is nearer to the next.
+    assert sum(b - a <= 0.85 for a, b in zip(times, times[1:])) <= 1, times
 
 
 def test_process_number_of_nobody(start_apfd, domains_uri, directory, sleeper):
