@@ -141,7 +141,7 @@ def test_gates_outlive_apfd(host, web, nl):
     host.run(f"kill -9 {old}")
     host.wait_for(lambda: int(host.run("systemctl show -P MainPID apfd").stdout) not in (0, old), 30,
                   "systemd to restart apfd")
-    host.wait_for(lambda: watched(host), 30, "the new apfd to watch the VM")
+    host.wait_for(lambda: watched(host) and status(host)["vcpu_states"], 30, "the new apfd to watch the VM")
     s = status(host)
     assert (s["vcpu_states"], s["state"]) == (["off", "pv"], "mixed")
     assert [v["STATE"] for v in nl.vcpus(nl.dump("VM_GET")[0]["VM_ID"])] == [OFF, PV]

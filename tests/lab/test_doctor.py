@@ -63,7 +63,7 @@ def test_missing_module(host, nl):
     assert commands
     for command in commands:
         host.run(command)
-    assert doctor(host)[1]["module"]["state"] == "ok"
+    host.wait_for(lambda: doctor(host)[1]["module"]["state"] == "ok", 30, "apfd to talk to the module")
     host.wait_for(lambda: {"fail", "unknown"}.isdisjoint(c["state"] for c in doctor(host)[1].values()), 60,
                   "the host to be well, apfd connected to libvirt")
     assert doctor(host, user="nobody")[1]["module"]["state"] == "ok"

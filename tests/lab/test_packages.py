@@ -125,10 +125,13 @@ def at_work(host, nl, guest, version):
     checks = json.loads(doctor.stdout)
     text = json.dumps(checks)
     assert f"apfd {version} runs" in text, text
-    metrics = host.run("python3 -c \"import urllib.request as u; "
-                       "print(u.urlopen('http://127.0.0.1:9713/metrics', timeout=60).read().decode())\"").stdout
-    assert re.search(r"^apf_up 1$", metrics, re.M) and re.search(r"^apf_vms 1$", metrics, re.M)
-    assert f'version="{version}"' in metrics
+
+    def metrics():
+        """The exporter waits for apfd for some seconds only."""
+        text = host.run("python3 -c \"import urllib.request as u; "
+                        "print(u.urlopen('http://127.0.0.1:9713/metrics', timeout=60).read().decode())\"").stdout
+        return text if re.search(r"^apf_up 1$", text, re.M) and re.search(r"^apf_vms 1$", text, re.M) else None
+    assert f'version="{version}"' in host.wait_for(metrics, 60, "the exporter to show the guest")
 
 
 def vm_pids(host):

@@ -205,9 +205,11 @@ def test_switches_and_is_refused(host, screen, guests):
 def test_why(host, guests):
     """What the policy wants, from the real one."""
     host.run("apfctl set swaps off")
-    off = json.loads(host.run("apfctl --json why swaps").stdout)
-    assert {(v["index"], v["mode"], v["state"]) for v in off["vcpus"]} == {(0, "off", "off"),
-                                                                           (1, "off", "off")}
+
+    def unwanted():
+        off = json.loads(host.run("apfctl --json why swaps").stdout)
+        return {(v["index"], v["mode"], v["state"]) for v in off["vcpus"]} == {(0, "off", "off"), (1, "off", "off")}
+    host.wait_for(unwanted, PATIENCE_SEC, "both vCPUs to be off by hand")
     host.run("apfctl auto swaps")
 
     def wanted():
