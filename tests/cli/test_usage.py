@@ -68,13 +68,21 @@ def test_version_without_bus(run, tmp_path):
 
 
 def test_version_of_all(run, empty_apfd):
+    def version():
+        """apfctl waits for two seconds only, which a machine that stands still takes from the mock."""
+        for _try in range(3):
+            result = run('--version')
+            if 'no answer' not in result.stdout:
+                break
+        return result
+
     empty_apfd.set_host(dict(facts.HOST, Version='1.2.3', HostModuleVersion='4.5.6\x1b'))
-    result = run('--version')
+    result = version()
     assert (result.returncode, result.stderr) == (0, '')
     assert result.stdout == f'apfctl {VERSION}\napfd 1.2.3\napf_host 4.5.6\\x1b\n'
     # What apfd says of its host counts, not this kernel.
     empty_apfd.set_host(dict(facts.HOST_ABSENT, Version='1.2.3'))
-    assert run('--version').stdout.endswith('\napf_host (not loaded)\n')
+    assert version().stdout.endswith('\napf_host (not loaded)\n')
 
 
 def test_version_of_an_apfd_that_hangs(run, empty_apfd):

@@ -568,7 +568,7 @@ def test_nothing_to_recall(page):
 
 def test_memory_figures(page):
     b = page("vms=3&quiet=1&still=1", height=1600)
-    assert b.find("#apf-host-line")[0].get_attribute("data-state") == "swapping"
+    assert b.wait("#apf-host-line", "the line of the host")[0].get_attribute("data-state") == "swapping"
     assert "free 3.00 GiB, reclaimable 10.0 GiB, 10.0 GiB of 36.0 GiB swap used (disk+zram, 180 µs)" in b.text("#apf-host-line")
     b.click(opener(0))
     b.wait(lambda: "room for 1.00 GiB more" in b.text("#apf-memory"), "the figures")

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """The mock apfd, its bus and its facts are those of tests/cli."""
 
+import contextlib
 import http.client
 import importlib.util
 import os
 import pathlib
+import random
 import socket
 import subprocess
 import sys
@@ -86,6 +88,14 @@ class Exporter:
             self.process.wait()
 
 
+def free_port():
+    """A port that is free, and that no connection gets by chance: the kernel gives those other numbers."""
+    while True:
+        port = random.randrange(10240, 32768)
+        with contextlib.suppress(OSError), socket.create_server(('127.0.0.1', port)):
+            return port
+
+
 @pytest.fixture(scope='session')
 def exporter_path():
     build = pathlib.Path(os.environ.get('APF_BUILD_DIR', ROOT / 'build'))
@@ -100,6 +110,8 @@ def start(exporter_path, environment):
     running = []
 
     def start_exporter(*options, env=None):
+        # It waits for apfd as long as a slow machine needs; the last --timeout counts.
+        options = (f'--timeout={PATIENCE_SEC}', *options)
         running.append(Exporter(exporter_path, {**environment, **(env or {})}, *options))
         return running[-1]
 

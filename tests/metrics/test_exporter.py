@@ -16,7 +16,7 @@ import time
 import pytest
 
 import facts
-from conftest import OPENMETRICS, PATIENCE_SEC, ROOT
+from conftest import OPENMETRICS, PATIENCE_SEC, ROOT, free_port
 from samples import one, parse_openmetrics, parse_text, select
 
 UUID = facts.WEB1['UUID']
@@ -279,8 +279,7 @@ def test_unit_has_the_user_that_is_made():
 @pytest.mark.skipif(os.geteuid() != 0, reason='only root can be another user')
 def test_user_that_the_bus_cannot_look_up(exporter_path, environment, apfd, open_directory):
     """dbus-daemon hangs up on it, which is what a DynamicUser without nss-systemd is: that is told."""
-    with socket.create_server(('127.0.0.1', 0)) as s:
-        port = s.getsockname()[1]
+    port = free_port()
     unknown = next(uid for uid in range(61184, 65519) if uid not in {p.pw_uid for p in pwd.getpwall()})
     # The build may be where others cannot look.
     program = shutil.copy(exporter_path, open_directory)
@@ -311,8 +310,7 @@ def test_apfd_of_another_version(start, empty_apfd):
 
 
 def test_listen_option(exporter_path, environment, apfd):
-    with socket.create_server(('127.0.0.1', 0)) as s:
-        port = s.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen([exporter_path, f'--listen=127.0.0.1:{port}'], env=environment)
     try:
         end = time.monotonic() + PATIENCE_SEC
