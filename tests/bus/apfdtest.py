@@ -287,7 +287,8 @@ class Apfd(Process):
         return self.object(path, PROPERTIES).Get(interface, name)
 
     def managed(self):
-        return self.object(ROOT, OBJECT_MANAGER).GetManagedObjects()
+        # A busy machine may need more than the usual 25 s for a thousand VMs.
+        return self.object(ROOT, OBJECT_MANAGER).GetManagedObjects(timeout=120)
 
     def vm_path(self, vm):
         return self.object(ROOT, MANAGER).GetVM(vm)
