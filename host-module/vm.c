@@ -720,6 +720,11 @@ void apf_host_vm_uninit(void)
 {
 	/* Without VMs it does not queue itself again. */
 	cancel_delayed_work_sync(&lease_work);
+	/*
+	 * A VM that ended at the same time: apf_host_vm_dying() has removed it from the hash, so
+	 * apf_host_vm_del() did nothing, but it may not have queued gone_work yet.
+	 */
+	synchronize_rcu();
 	/* Flush first: a workqueue that is being destroyed does not accept delayed work. */
 	flush_workqueue(vm_wq);
 	destroy_workqueue(vm_wq);
