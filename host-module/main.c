@@ -48,8 +48,9 @@ static int __init apf_host_init(void)
 	return 0;
 
 err_netlink:
-	apf_host_hooks_uninit();
 err_hooks:
+	/* Also if some hooks could not be placed: ftrace may have kept the others. */
+	apf_host_hooks_uninit();
 err_symbol:
 	apf_host_vm_uninit();
 	return ret;
