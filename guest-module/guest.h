@@ -66,7 +66,6 @@ int apf_cpu_each(long (*fn)(void *arg), void *arg);
 
 /* switch.c: from the kernel's table to ours and back */
 int apf_switch_takeover(void);
-void apf_switch_abort(void);
 int apf_switch_prove(void);
 void apf_switch_go(void);
 void apf_switch_stop(void);

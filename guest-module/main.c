@@ -179,7 +179,7 @@ static int __init apf_guest_init(void)
 err_prove:
 	WARN_ON(apf_hook_uninit());
 err_hook:
-	apf_switch_abort();
+	apf_switch_end();
 err_takeover:
 	apf_sysfs_uninit();
 err_sysfs:

@@ -252,15 +252,8 @@ int apf_switch_takeover(void)
 	if (!ret)
 		ret = apf_switch_error;
 	if (ret)
-		apf_switch_abort();
+		apf_switch_end();
 	return ret;
-}
-
-/* Undoes apf_switch_takeover(), also after the hooks were tried. */
-void apf_switch_abort(void)
-{
-	apf_start_all(false);
-	cpuhp_remove_state_nocalls(apf_cpuhp_state);
 }
 
 static long apf_prove_here(void *unused)
@@ -317,7 +310,11 @@ void apf_switch_stop(void)
 	}
 }
 
-/* Unload, after the hooks were removed: no task enters our functions any more. */
+/*
+ * Unload, after the hooks were removed: no task enters our functions any more. Also undoes
+ * apf_switch_takeover() if the load fails, after the hooks were tried or not: even then the timer
+ * may be armed, because step 4 delivers events to our hook, and step 1 may free a stuck slot.
+ */
 void apf_switch_end(void)
 {
 	unsigned int cpu;
