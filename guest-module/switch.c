@@ -324,11 +324,12 @@ void apf_switch_end(void)
 	while (apf_sleep_inside())
 		msleep(20);
 	synchronize_rcu();
-	apf_sleep_close();
 	WARN_ON(apf_table_purge(&apf_table));
 	/* Switching APF on makes the host wake all; the wake arrives in the kernel's table. */
 	apf_start_all(false);
 	cpuhp_remove_state_nocalls(apf_cpuhp_state);
+	/* Not earlier: the online callback arms the timer if it has freed a stuck slot. */
+	apf_sleep_close();
 
 	/* The purge kicked the owners of emergency nodes: wait until these kicks are done. */
 	for_each_possible_cpu(cpu)
