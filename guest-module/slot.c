@@ -72,12 +72,17 @@ bool apf_slot_free(u32 token, bool deliver)
 static void apf_slot_work(struct work_struct *work)
 {
 	struct apf_vcpu *v = container_of(work, struct apf_vcpu, slot_work);
+	/*
+	 * Read it while interrupts are enabled: the timer, on another CPU, may replace it by the
+	 * token of a new event. The interrupt for this event was handled before the next line.
+	 */
+	u32 token = READ_ONCE(v->slot_token);
 	unsigned long flags;
 
 	local_irq_save(flags);
 	/* If the CPU went offline, its work runs on another CPU; then do nothing. */
 	if (v == this_cpu_ptr(&apf_vcpu))
-		apf_slot_free(READ_ONCE(v->slot_token), true);
+		apf_slot_free(token, true);
 	local_irq_restore(flags);
 	WRITE_ONCE(v->slot_token, 0);
 }
