@@ -142,7 +142,7 @@ static void apf_guest_give_up(void)
 
 static int __init apf_guest_init(void)
 {
-	int ret;
+	int ret, err;
 
 	ret = apf_check_platform();
 	if (ret)
@@ -177,7 +177,11 @@ static int __init apf_guest_init(void)
 	return 0;
 
 err_prove:
-	WARN_ON(apf_hook_uninit());
+	/* As in apf_guest_exit(): this loop may not end. */
+	while ((err = apf_hook_uninit()) != 0) {
+		pr_err_once("ftrace does not remove the hooks (%d): the load cannot end, APF is off\n", err);
+		ssleep(1);
+	}
 err_hook:
 	apf_switch_end();
 err_takeover:
