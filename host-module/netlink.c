@@ -294,6 +294,7 @@ void apf_host_netlink_report(const struct apf_host_vm *vm, u32 index, u32 event,
  */
 static void event_gate_changed(const struct genl_info *info, u32 id, u32 state)
 {
+	char comm[TASK_COMM_LEN];
 	struct sk_buff *skb;
 	struct nlattr *attr;
 	void *hdr;
@@ -302,9 +303,11 @@ static void event_gate_changed(const struct genl_info *info, u32 id, u32 state)
 	skb = event_new(APF_EVENT_GATE_CHANGED, id, genlmsg_len(info->genlhdr), &hdr);
 	if (!skb)
 		return;
+	/* Another thread may change the name meanwhile: the length and the copy must agree. */
+	get_task_comm(comm, current->group_leader);
 	if (nla_put_u32(skb, APF_A_STATE, state) ||
 	    nla_put_s32(skb, APF_A_BY_PID, task_tgid_nr(current)) ||
-	    nla_put_string(skb, APF_A_BY_COMM, current->group_leader->comm))
+	    nla_put_string(skb, APF_A_BY_COMM, comm))
 		goto err_put;
 
 	nla_for_each_attr(attr, genlmsg_data(info->genlhdr), genlmsg_len(info->genlhdr), rem)
