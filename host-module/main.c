@@ -44,10 +44,9 @@ static int __init apf_host_init(void)
 		goto err_hooks;
 	ret = apf_host_netlink_init();
 	if (ret)
-		goto err_netlink;
+		goto err_hooks;
 	return 0;
 
-err_netlink:
 err_hooks:
 	/* Also if some hooks could not be placed: ftrace may have kept the others. */
 	apf_host_hooks_uninit();
