@@ -153,10 +153,29 @@ def test_arms_take_turns_in_one_guest_of_four_times_its_limit(bm, monkeypatch):
     assert host.vms[0].what == {"vcpus": 1, "memory_mib": 400, "limit_mib": 100, "workload": "-f 4 -w 4 -m 300 -t 0 -i 500"}
     assert [sorted(order[i:i + 5]) for i in range(0, 25, 5)] == [sorted(bm.ARMS)] * 5
     assert sorted(order[::5]) == sorted(bm.ARMS), "each arm is the first of a round"
-    assert all(found[arm] == [{"touches": 7, "work": 11}] * 5 for arm in bm.ARMS)
+    assert all(found[arm] == [{"touches": 7, "work": 11, "waited_percent": 0}] * 5 for arm in bm.ARMS)
     sets = [cmd for cmd in host.said if cmd.startswith("apfctl set")]
     assert [sets.count(f"apfctl set apf-bm {mode}") for mode in ("off", "pv", "on", "auto")] == [5] * 4
     assert host.said.count("systemctl stop apfd") == 5
+
+
+def test_measured_again_if_others_had_the_cpus(bm, monkeypatch):
+    """The emulator ran for a second in each try, and waited for a CPU for long in all but the third."""
+    def measured(waits):
+        now, tries = [0.0, 0.0], []
+
+        def measure():
+            now[0] += 1
+            now[1] += waits[len(tries)]
+            tries.append(None)
+            return {"touches": len(tries)}
+
+        monkeypatch.setitem(bm.undisturbed.__globals__, "cpu_sec", lambda _host: tuple(now))
+        return bm.undisturbed(None, measure)
+
+    assert measured([0.01]) == {"touches": 1, "waited_percent": pytest.approx(0.99, abs=0.01)}
+    assert measured([0.5, 1, 0.02])["touches"] == 3
+    assert measured([0.5, 1, 1]) == {"touches": 3, "waited_percent": 50}, "after three tries it is as it is"
 
 
 @pytest.mark.parametrize("words", ["--here --release trixie", "--here --swap 5", "--kernel x", "--rounds 0", "--limit-mib 50"])
