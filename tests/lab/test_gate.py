@@ -248,8 +248,9 @@ def test_nothing_is_saved_by_a_guest_that_has_nothing_else_to_do(nl, vm):
     grown = [difference(before, after) for before, after in zip(looks, looks[1:])]
     share = statistics.median(g["SAVED_NSEC"] / g["ASYNC_NSEC"] for g in grown)
     print(f"saved {share:.1%} of the time with a page outstanding")
-    # Interrupts, and the way to HLT and back.
-    assert 0 < share < 0.3, grown
+    # Interrupts, and the way to HLT and back: 0.2, or twice as much where the emulator gets half of a CPU. With the time in
+    # HLT it would be 1.
+    assert 0 < share < 0.6, grown
 
     guest.stop()
     idle = vm("idle", vcpus=1, workload=None)
