@@ -69,7 +69,7 @@ int apf_switch_takeover(void);
 int apf_switch_prove(void);
 void apf_switch_go(void);
 void apf_switch_stop(void);
-void apf_switch_end(void);
+void apf_switch_end(bool kernel_sleepers);
 
 /* sleep.c: sleeping and waking tasks, and the timer */
 int apf_sleep_init(void (*useless)(void));

@@ -31,6 +31,8 @@ static bool apf_table_ready;
 static bool apf_active;
 static bool apf_stopped;
 static DEFINE_MUTEX(apf_active_lock); /* guards both */
+/* Faults do not arrive in our hook: tasks sleep in the kernel's table. */
+static bool apf_useless;
 
 static void apf_ms_apply(void)
 {
@@ -114,7 +116,7 @@ static int apf_restore_kernel_table(void)
 		apf_stopped = true;
 		ret = apf_hook_uninit();
 		if (!ret) {
-			apf_switch_end();
+			apf_switch_end(READ_ONCE(apf_useless));
 			WRITE_ONCE(apf_active, false);
 		}
 	}
@@ -137,6 +139,7 @@ static DECLARE_WORK(apf_give_up, apf_give_up_work);
 /* Any context. */
 static void apf_guest_give_up(void)
 {
+	WRITE_ONCE(apf_useless, true);
 	schedule_work(&apf_give_up);
 }
 
@@ -183,7 +186,7 @@ err_prove:
 		ssleep(1);
 	}
 err_hook:
-	apf_switch_end();
+	apf_switch_end(false);
 err_takeover:
 	apf_sysfs_uninit();
 err_sysfs:

@@ -252,7 +252,7 @@ int apf_switch_takeover(void)
 	if (!ret)
 		ret = apf_switch_error;
 	if (ret)
-		apf_switch_end();
+		apf_switch_end(false);
 	return ret;
 }
 
@@ -314,8 +314,10 @@ void apf_switch_stop(void)
  * Unload, after the hooks were removed: no task enters our functions any more. Also undoes
  * apf_switch_takeover() if the load fails, after the hooks were tried or not: even then the timer
  * may be armed, because step 4 delivers events to our hook, and step 1 may free a stuck slot.
+ *
+ * @kernel_sleepers: tasks may sleep in the kernel's table.
  */
-void apf_switch_end(void)
+void apf_switch_end(bool kernel_sleepers)
 {
 	unsigned int cpu;
 
@@ -325,7 +327,13 @@ void apf_switch_end(void)
 		msleep(20);
 	synchronize_rcu();
 	WARN_ON(apf_table_purge(&apf_table));
-	/* Switching APF on makes the host wake all; the wake arrives in the kernel's table. */
+	/*
+	 * Switching APF on makes the host wake all, and the wake arrives in the kernel's table; but a
+	 * host that has an event left for this vCPU sends only this event. If tasks sleep there, try
+	 * until the wake has arrived. If it never does, go on all the same.
+	 */
+	if (kernel_sleepers)
+		apf_each_online(apf_host_wakes_all_here);
 	apf_start_all(false);
 	cpuhp_remove_state_nocalls(apf_cpuhp_state);
 	/* Not earlier: the online callback arms the timer if it has freed a stuck slot. */
