@@ -62,6 +62,18 @@ class World:
                                                                               "APF_ROOT": str(self.top), **env})
         return out.stdout.splitlines(), out.stderr
 
+    def made(self):
+        """Whether a trial left its module for the build."""
+        return (self.top / f"run/apf-{self.module}-dkms.ko").exists()
+
+    def make(self, line):
+        """Runs the MAKE of @line as dkms does, in a copy of the sources; whether there is a module."""
+        copy = self.top / "build"
+        subprocess.run(["rm", "-rf", copy], check=True)
+        subprocess.run(["cp", "-r", self.conf.parent, copy], check=True)
+        subprocess.run(["bash", "-c", line.split(" make=", 1)[1]], check=True, cwd=copy, capture_output=True)
+        return (copy / f"{self.module}-module/apf_{self.module}.ko").exists()
+
     @property
     def trials(self):
         return len(self.built.read_text().split()) if self.built.exists() else 0
@@ -74,9 +86,41 @@ def world(request, tmp_path):
 
 def test_a_kernel_that_it_builds_for(world):
     (line,), said = world.read()
-    assert line.startswith("auto=yes exclusive= make=make -C ") and said == ""
+    assert line.startswith("auto=yes exclusive= make=") and said == ""
     assert world.trials == 1
     assert list((world.top / "var/log").iterdir()) == [], "no log is left"
+
+
+def test_it_is_compiled_once(world):
+    """The build that follows a trial takes the trial's module, and compiles if that is gone."""
+    (line,), _ = world.read(kernel_source_dir=str(world.tree))
+    assert world.made() and world.trials == 1
+    assert world.make(line), "dkms finds a module"
+    assert not world.made() and world.trials == 1
+    assert world.make(line) and world.trials == 2
+
+
+def test_a_module_of_an_earlier_run_is_not_taken(world):
+    world.read()
+    assert world.made()
+    world.builds("exit 1")
+    (line,), said = world.read()
+    skipped(world, [line], said, "a trial build failed")
+    assert not world.made() and "make=make -C " in line
+    world.builds(f"touch $(M)/apf_{world.module}.ko")
+    world.read()
+    (line,), _ = world.read("install")
+    assert "make=make -C " in line and not world.made(), "there was no trial in this run"
+
+
+def test_what_is_built_is_installed_without_a_trial(world):
+    """The script of a package asks for a build, and then for the installation."""
+    script = {"DPKG_MAINTSCRIPT_PACKAGE": f"apf-{world.module}-dkms", "dkms_tree": str(world.top / "dkms")}
+    world.read("install", **script)
+    assert world.trials == 1, "not built yet: dkms builds"
+    (world.top / "dkms" / f"apf-{world.module}" / VERSION / NAME / "x86_64/module").mkdir(parents=True)
+    (line,), said = world.read("install", **script)
+    assert line.startswith("auto=yes exclusive= ") and said == "" and world.trials == 1
 
 
 def skipped(world, lines, said, reason):
