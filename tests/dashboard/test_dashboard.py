@@ -186,7 +186,8 @@ def test_install(dist, tmp_path):
     subprocess.run([script, "enabled"], check=True, env=env, stdout=subprocess.DEVNULL)
     assert {f.name: f.read_bytes() for f in (tmp_path / "usr/share/cockpit/apf").iterdir()} == \
         {f.name: f.read_bytes() for f in dist.iterdir()}
-    assert (tmp_path / "usr/share/metainfo/org.apfd.cockpit.metainfo.xml").exists()
+    metainfo = (tmp_path / "usr/share/metainfo/org.apfd.cockpit.metainfo.xml").read_text()
+    assert '<url type="homepage">https://' in metainfo and "@" not in metainfo
     # a checkout where nobody has built it
     env = dict(env, MESON_SOURCE_ROOT=str(tmp_path), MESON_INSTALL_DESTDIR_PREFIX=str(tmp_path / "other"))
     assert subprocess.run([script, "auto"], env=env, stdout=subprocess.DEVNULL).returncode == 0
@@ -780,7 +781,7 @@ def test_translations_are_complete():
                 assert set(re.findall(r"\$\d", one)) <= allowed, f"{path.name}: {source}"
 
 
-def test_metainfo():
+def test_metainfo(tmp_path):
     """What software centres show."""
     path = SOURCE / "org.apfd.cockpit.metainfo.xml"
     root = ElementTree.parse(path).getroot()
@@ -789,7 +790,11 @@ def test_metainfo():
     assert root.findtext("extends") == "org.cockpit_project.cockpit"
     assert root.find("launchable").attrib["type"] == "cockpit-manifest" and root.findtext("launchable") == "apf"
     assert root.findtext("metadata_license") and root.findtext("project_license") == "GPL-2.0-only"
-    out = subprocess.run(["appstreamcli", "validate", "--no-net", path], capture_output=True, text=True)
+    # the address is filled in when it is installed
+    assert root.find("url").attrib["type"] == "homepage" and root.findtext("url") == "@HOMEPAGE@"
+    filled = tmp_path / path.name
+    filled.write_text(path.read_text().replace("@HOMEPAGE@", "https://localhost/apf"))
+    out = subprocess.run(["appstreamcli", "validate", "--no-net", filled], capture_output=True, text=True)
     assert out.returncode == 0, out.stdout + out.stderr
 
 
