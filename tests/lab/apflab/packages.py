@@ -58,7 +58,9 @@ class Packages:
             source = self.top / "source"
             self._source(source, version)
             copy.binds = [(source, "/src"), (out, "/out")]
-            rc, text = copy.run("sh", "-c", "/src/packaging/deb /out/deb", timeout=3600)
+            # The same sources under another number need no second run of the unit tests.
+            env = {} if version == VERSION else {"DEB_BUILD_OPTIONS": "nocheck"}
+            rc, text = copy.run("sh", "-c", "/src/packaging/deb /out/deb", env=env, timeout=3600)
             (out / "log").write_text(text)
             if rc:
                 raise LabError(f"packaging/deb {version} in {self.suite} (log: {out}/log):\n{text[-3000:]}")
