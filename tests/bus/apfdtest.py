@@ -167,6 +167,9 @@ class Process:
 
     def __init__(self, argv, log, **kwargs):
         self.log_path = log
+        # In a session of its own: the kernel sends SIGHUP and SIGCONT to a group with a stopped process when the shell
+        # that has started the tests ends.
+        kwargs.setdefault("start_new_session", True)
         with open(log, "ab") as f:
             self.popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=f, stderr=f,
                                           **kwargs)

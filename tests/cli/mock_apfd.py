@@ -119,7 +119,7 @@ class MockApfd:
         env = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=bus.address)
         self.process = subprocess.Popen(
             [sys.executable, '-m', 'dbusmock', '--system', '-m', name, '/org/apfd', MANAGER],
-            env=env, stdout=subprocess.DEVNULL)
+            env=env, stdout=subprocess.DEVNULL, start_new_session=True)
         self.connection = dbus.bus.BusConnection(bus.address)
         end = time.monotonic() + 60
         while not self.connection.name_has_owner(name):

@@ -48,7 +48,7 @@ class Exporter:
             self.port = listening.getsockname()[1]
             self.process = subprocess.Popen(
                 [sys.executable, '-c', LISTEN, str(listening.fileno()), path, *options],
-                env=environment, pass_fds=[listening.fileno()])
+                env=environment, pass_fds=[listening.fileno()], start_new_session=True)
 
     def get(self, path='/metrics', method='GET', headers=None, body=None, source='127.0.0.1'):
         """(status, headers, text). Connections wait in the socket until the program is up."""
