@@ -58,7 +58,8 @@ def clean(make_host, packages):
     # the lab's copy for guests apart, no file of the tree may be here
     assert h.run("command -v apfd apfctl; modinfo apf_host", check=False).stdout == ""
     h.put(packages.needs("dkms"), f"{DEBS}/needs")
-    h.run(f"dpkg -i {DEBS}/needs/*.deb", timeout=600)
+    # dkms comes last: that of Debian 12 is not unpacked before lsb-release is configured
+    h.run(f"cd {DEBS}/needs && dpkg -i $(ls *.deb | grep -v ^dkms_) && dpkg -i dkms_*.deb", timeout=600)
     return h
 
 
