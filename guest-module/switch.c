@@ -328,9 +328,9 @@ void apf_switch_end(bool kernel_sleepers)
 	synchronize_rcu();
 	WARN_ON(apf_table_purge(&apf_table));
 	/*
-	 * Switching APF on makes the host wake all, and the wake arrives in the kernel's table; but a
-	 * host that has an event left for this vCPU sends only this event. If tasks sleep there, try
-	 * until the wake has arrived. If it never does, go on all the same.
+	 * Switching APF on makes the host wake all, and the wake arrives in the kernel's table. But
+	 * a host that has an event left for this vCPU sends only this event. If tasks sleep there,
+	 * try until the wake has arrived. If it never does, go on all the same.
 	 */
 	if (kernel_sleepers)
 		apf_each_online(apf_host_wakes_all_here);
