@@ -676,8 +676,10 @@ def test_no_long_task(page):
     assert longest("setTimeout(() => { const end = performance.now() + 500; while (performance.now() < end); });") > 50
     for action in ("", "document.querySelector('.apf-pages button[aria-label=\"Next page\"]').click()",
                    "document.querySelector('tr[data-vm] [id^=apf-open-]').click()"):
-        # a garbage collection may hit one of them; what the page does itself comes each time
-        seen = [longest(action) for _ in range(3)]
+        # A garbage collection, or a neighbour on the same core, may hit some of them; what the page does itself comes each time.
+        seen = []
+        while len(seen) < 8 and min(seen, default=51) > 50:
+            seen.append(longest(action))
         assert min(seen) <= 50, (action, seen)
 
 
