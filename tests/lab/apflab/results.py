@@ -13,7 +13,6 @@ def merge(name, row, key, folder="check"):
     A row that has the same values for the names of @key is replaced.
     """
     path = paths.REPO / "build" / folder / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
     with proc.locked(path.with_name(f".{name}.lock"), f"writing {path.name}"):
         rows = json.loads(path.read_text()) if path.exists() else []
         same = [i for i, old in enumerate(rows) if all(old.get(k) == row[k] for k in key)]
