@@ -39,7 +39,7 @@ help:
 	@echo 'make check-sanitize  user space with ASan, UBSan and TSan under its tests; S="asan bus": that only'
 	@echo 'make check-docs   run the commands of the documents in a clean Debian'
 	@echo 'make check-debug  the lab on kernels with KASAN, lockdep, KCSAN, PREEMPT_RT: R=release, K=kernel, T=test'
-	@echo 'make check-storm  look for races for hours: R=release, BOOTS=n, PIECES=n, MIN=minutes'
+	@echo 'make check-storm  look for races for hours: R=release, BOOTS=n, PIECES=n, MIN=minutes, MORE=1'
 	@echo 'make bench B=NAME run tests/bench/NAME: prints a table, writes build/bench/NAME.json'
 	@echo '                  ARGS="--vms 5000" are options for it, ARGS=--help lists them'
 	@echo 'make pictures     make the pictures of docs/pictures: apfctl top, the Cockpit page'

@@ -25,11 +25,15 @@ def outcome(kind, **counts):
     return Outcome(kind=kind, why="" if kind == PASS else "because", kernel="6.12", **counts)
 
 
+def ignore(_row):
+    pass
+
+
 def test_no_result_is_repeated_and_counted_apart(command):
     left = [outcome(PASS, seconds=120, toggles=10, faults=5), outcome(NO_RESULT, seconds=60, toggles=99, faults=99),
             outcome(PASS, seconds=120, toggles=20, faults=5, rescues=1)]
     row = command.row("trixie", "two CPUs")
-    assert command.pieces(row, 2, lambda: left.pop(0), lambda: None)
+    assert command.pieces(row, 2, lambda: left.pop(0), ignore)
     assert left == []
     assert (row["minutes"], row["toggles"], row["faults"], row["rescues"]) == (4, 30, 10, 1)
     assert (row["failures"], row["no_result"]) == (0, 1)
@@ -37,13 +41,13 @@ def test_no_result_is_repeated_and_counted_apart(command):
 
 def test_no_result_for_ever_is_no_pass(command):
     row = command.row("trixie", "two CPUs")
-    assert not command.pieces(row, 2, lambda: outcome(NO_RESULT), lambda: None)
+    assert not command.pieces(row, 2, lambda: outcome(NO_RESULT), ignore)
     assert (row["failures"], row["no_result"]) == (0, 2 * command.TRIES)
 
 
 def test_failure_is_not_repeated(command):
     row = command.row("trixie", "two CPUs")
-    assert command.pieces(row, 1, lambda: outcome(FAILURE, toggles=3), lambda: None)
+    assert command.pieces(row, 1, lambda: outcome(FAILURE, toggles=3), ignore)
     assert (row["failures"], row["no_result"]) == (1, 0)
     assert row["why"] == ["failure (because)"]
 
@@ -53,25 +57,54 @@ def test_boots_before_the_emulators_end_count(command, monkeypatch):
     asked = []
     monkeypatch.setattr(storm, "boots", lambda _release, count: asked.append(count) or left.pop(0))
     row = command.row("trixie", "boots")
-    assert command.guest_boots(row, 5, lambda: None)
+    assert command.guest_boots(row, 5, ignore)
     assert asked == [5, 2]
     assert (row["boots"], row["faults"], row["failures"], row["no_result"]) == (5, 50, 0, 1)
 
 
-def test_exit_status_and_figures(command, monkeypatch, tmp_path, capsys):
+@pytest.fixture
+def run(command, monkeypatch, tmp_path):
+    """The command with one piece for each of some releases, and figures in tmp_path."""
+    out = tmp_path / "build" / "check" / "storm.json"
+    out.parent.mkdir(parents=True)
+    monkeypatch.setattr(command, "OUT", out)
+    monkeypatch.setattr(command.paths, "REPO", tmp_path)
+
+    def one(*releases, **options):
+        return command.run(SimpleNamespace(**{"release": releases, "boots": 0, "pieces": 1, "minutes": 0, "more": False, **options}))
+    one.rows = lambda: json.loads(out.read_text())
+    return one
+
+
+def test_exit_status_and_figures(run, monkeypatch, capsys):
     kind = PASS
     monkeypatch.setattr(storm, "piece", lambda *_a, **_k: outcome(kind, toggles=7))
-    monkeypatch.setattr(command, "OUT", tmp_path / "storm.json")
-    monkeypatch.setattr(command.paths, "REPO", tmp_path)
-    args = SimpleNamespace(release=["trixie", "backports"], boots=0, pieces=1, minutes=0)
-    assert command.run(args) == 0
-    rows = json.loads((tmp_path / "storm.json").read_text())
-    assert [(r["release"], r["kernel"], r["toggles"], r["failures"]) for r in rows] == [("trixie", "6.12", 7, 0), ("backports", "6.12", 7, 0)]
+    assert run("trixie", "backports") == 0
+    assert [(r["release"], r["kernel"], r["toggles"], r["failures"]) for r in run.rows()] == [
+        ("trixie", "6.12", 7, 0), ("backports", "6.12", 7, 0)]
     kind = FAILURE
-    assert command.run(args) == 1
+    assert run("trixie", "backports") == 1
     kind = NO_RESULT
-    assert command.run(args) == 1
+    assert run("trixie", "backports") == 1
     assert "no_result" in capsys.readouterr().out
+
+
+def test_rows_of_other_releases_stay(run, monkeypatch):
+    monkeypatch.setattr(storm, "piece", lambda *_a, **_k: outcome(PASS, toggles=7))
+    run("trixie")
+    run("backports")
+    run("trixie")
+    assert [(r["release"], r["pieces"], r["toggles"]) for r in run.rows()] == [("trixie", 1, 7), ("backports", 1, 7)]
+
+
+def test_more_does_the_rest(run, monkeypatch):
+    done = []
+    monkeypatch.setattr(storm, "piece", lambda *_a, **_k: done.append(1) or outcome(PASS, toggles=7, boots=2))
+    monkeypatch.setattr(storm, "boots", lambda _release, count: outcome(PASS, boots=count))
+    run("trixie", pieces=2)
+    assert run("trixie", pieces=3, boots=10, more=True) == 0
+    assert len(done) == 3
+    assert {r["kind"]: (r["pieces"], r["boots"], r["toggles"]) for r in run.rows()} == {"two CPUs": (3, 6, 21), "boots": (0, 4, 0)}
 
 
 def vcpu(index=0, outstanding=0, **stats):

@@ -172,6 +172,7 @@ def _storm(host, seconds, outcome):
     for vm, vm_id in guests.items():
         outcome.faults += host_counts(nl, vm, vm_id)
         outcome.rescues += guest_counts(vm)
+        outcome.boots += 1
         vm.stop()
     _clean(host, nl)
 
