@@ -15,7 +15,8 @@ def test_gates_change_under_load_on_two_cpus(release):
     """One piece with a result. A host that the emulator ended has none, and is tried again on a fresh one."""
     ended = []
     for _try in range(TRIES):
-        got = storm.piece(release, SECONDS)
+        with storm.Pieces(release) as pieces:
+            got = pieces.storm(SECONDS)
         print(f"{got}, seed {got.seed}: {got.toggles} toggles, {got.faults} faults, {got.rescues} rescues "
               f"in {got.seconds:.0f} s")
         if got.kind != storm.NO_RESULT:

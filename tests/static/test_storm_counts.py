@@ -3,6 +3,7 @@
 
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -52,12 +53,11 @@ def test_failure_is_not_repeated(command):
     assert row["why"] == ["failure (because)"]
 
 
-def test_boots_before_the_emulators_end_count(command, monkeypatch):
+def test_boots_before_the_emulators_end_count(command):
     left = [outcome(NO_RESULT, boots=3, faults=30), outcome(PASS, boots=2, faults=20)]
     asked = []
-    monkeypatch.setattr(storm, "boots", lambda _release, count: asked.append(count) or left.pop(0))
     row = command.row("trixie", "boots")
-    assert command.guest_boots(row, 5, ignore)
+    assert command.guest_boots(row, 5, lambda count: asked.append(count) or left.pop(0), ignore)
     assert asked == [5, 2]
     assert (row["boots"], row["faults"], row["failures"], row["no_result"]) == (5, 50, 0, 1)
 
@@ -71,14 +71,24 @@ def run(command, monkeypatch, tmp_path):
     monkeypatch.setattr(command.paths, "REPO", tmp_path)
 
     def one(*releases, **options):
-        return command.run(SimpleNamespace(**{"release": releases, "boots": 0, "pieces": 1, "minutes": 0, "more": False, **options}))
+        default = {"release": releases, "boots": 0, "pieces": 1, "minutes": 0, "more": False}
+        return command.run(SimpleNamespace(**{**default, **options}))
     one.rows = lambda: json.loads(out.read_text())
     return one
 
 
-def test_exit_status_and_figures(run, monkeypatch, capsys):
+@pytest.fixture
+def pieces_are(monkeypatch):
+    """pieces_are(storm, boots): functions with the outcome of each piece."""
+    def become(one, boots=None):
+        made = SimpleNamespace(storm=lambda _seconds: one(), boots=boots)
+        monkeypatch.setattr(storm, "Pieces", lambda *_a, **_k: nullcontext(made))
+    return become
+
+
+def test_exit_status_and_figures(run, pieces_are, capsys):
     kind = PASS
-    monkeypatch.setattr(storm, "piece", lambda *_a, **_k: outcome(kind, toggles=7))
+    pieces_are(lambda: outcome(kind, toggles=7))
     assert run("trixie", "backports") == 0
     assert [(r["release"], r["kernel"], r["toggles"], r["failures"]) for r in run.rows()] == [
         ("trixie", "6.12", 7, 0), ("backports", "6.12", 7, 0)]
@@ -89,22 +99,23 @@ def test_exit_status_and_figures(run, monkeypatch, capsys):
     assert "no_result" in capsys.readouterr().out
 
 
-def test_rows_of_other_releases_stay(run, monkeypatch):
-    monkeypatch.setattr(storm, "piece", lambda *_a, **_k: outcome(PASS, toggles=7))
+def test_rows_of_other_releases_stay(run, pieces_are):
+    pieces_are(lambda: outcome(PASS, toggles=7))
     run("trixie")
     run("backports")
     run("trixie")
     assert [(r["release"], r["pieces"], r["toggles"]) for r in run.rows()] == [("trixie", 1, 7), ("backports", 1, 7)]
 
 
-def test_more_does_the_rest(run, monkeypatch):
+def test_more_does_the_rest(run, pieces_are):
     done = []
-    monkeypatch.setattr(storm, "piece", lambda *_a, **_k: done.append(1) or outcome(PASS, toggles=7, boots=2))
-    monkeypatch.setattr(storm, "boots", lambda _release, count: outcome(PASS, boots=count))
+    pieces_are(lambda: done.append("piece") or outcome(PASS, toggles=7, boots=2),
+               lambda count: done.append(count) or outcome(PASS, boots=count))
     run("trixie", pieces=2)
     assert run("trixie", pieces=3, boots=10, more=True) == 0
-    assert len(done) == 3
-    assert {r["kind"]: (r["pieces"], r["boots"], r["toggles"]) for r in run.rows()} == {"two CPUs": (3, 6, 21), "boots": (0, 4, 0)}
+    assert done == ["piece", "piece", "piece", 4]
+    counts = {r["kind"]: (r["pieces"], r["boots"], r["toggles"]) for r in run.rows()}
+    assert counts == {"two CPUs": (3, 6, 21), "boots": (0, 4, 0)}
 
 
 def vcpu(index=0, outstanding=0, **stats):

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 """Storm: gates that change all the time under two swapping guests, and what must be true afterwards.
 
-Races show on hosts with two CPUs, and the emulator does not carry these for long: a piece is short, has a host of
-its own, and may end with no result (see verdict.py). One CPU with preempt=full carries a long piece.
+Races show on hosts with two CPUs for guests. There the emulator may lose a guest, or the host (see verdict.py): such
+a piece has no result. Pieces are short, so that little is lost. One CPU with preempt=full carries a long piece.
 """
 
 import json
 import random
 import re
+import shutil
 import time
 from dataclasses import dataclass
 
@@ -28,7 +29,6 @@ GUESTS = ("storm1", "storm2")
 VCPUS = 2
 # How long the gates move between two looks at the guests.
 SLICE_SEC = 30
-# As long as a host with two CPUs is trusted to live under swap load.
 PIECE_SEC = 120
 
 STATS = "/sys/module/apf_guest/stats"
@@ -58,37 +58,67 @@ class Outcome:
         return self.kind + (f" ({self.why})" if self.why else "")
 
 
-def piece(release, seconds, smp=2, preempt=None, seed=None):
-    """A storm of @seconds on a fresh host."""
-    seed = random.randrange(1 << 32) if seed is None else seed
-    return _on_fresh_host(Host(release, smp=smp, preempt=preempt, name=f"{release}-storm"),
-                          lambda host, outcome: _storm(host, seconds, outcome), Outcome(seed=seed))
+class Pieces:
+    """Pieces of a storm, one after the other on one host. A host that did not get over a piece is given up, and the next
+    piece gets a fresh one. A context manager."""
+
+    def __init__(self, release, smp=2, preempt=None):
+        self._new = lambda: Host(release, smp=smp, preempt=preempt, name=f"{release}-storm")
+        self._host = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exc):
+        self._give_up()
+
+    def _give_up(self):
+        if self._host:
+            self._host.close(collect=False)
+        self._host = None
+
+    def storm(self, seconds, seed=None):
+        """Gates that change for @seconds under two guests."""
+        outcome = Outcome(seed=random.randrange(1 << 32) if seed is None else seed)
+        return self._piece(lambda host, nl: _storm(host, nl, seconds, outcome), outcome)
+
+    def boots(self, count, seconds=PIECE_SEC):
+        """Boots of a guest: @count of them, or as many as fit into @seconds."""
+        outcome = Outcome()
+        return self._piece(lambda host, nl: _boots(host, nl, count, seconds, outcome), outcome)
+
+    def _piece(self, body, outcome):
+        if self._host is None:
+            self._host = self._new()
+            judged(self._host, _prepare, outcome)
+        if outcome.kind == PASS:
+            judged(self._host, lambda host: _loaded(host, body), outcome)
+        if outcome.kind != PASS:
+            self._give_up()
+        return outcome
 
 
-def boots(release, count, seconds=PIECE_SEC):
-    """Boots of a guest on a fresh host with two CPUs: @count of them, or as many as fit into @seconds."""
-    return _on_fresh_host(Host(release, smp=2, name=f"{release}-boots"),
-                          lambda host, outcome: _boots(host, count, seconds, outcome), Outcome())
-
-
-def _on_fresh_host(host, body, outcome):
-    """Run body(host, outcome) on @host, which is not booted yet, and judge how it ends."""
+def judged(host, body, outcome):
+    """Run body(host) on @host, which is booted if it is not yet, and judge how that ends."""
     try:
-        host.boot()
+        if host.qemu is None:
+            host.boot()
     except HostDied as e:
         return _judge(host, e, outcome)
     except Timeout:
         # nothing of ours is in it yet
         outcome.kind, outcome.why = NO_RESULT, "the host did not boot in time"
         return outcome
-    with host:
-        try:
-            outcome.kernel = host.kernel
-            body(host, outcome)
-        except LabError as e:
-            _judge(host, e, outcome)
-            if outcome.kind == FAILURE:
-                host.collect()
+    try:
+        outcome.kernel = host.kernel
+        body(host)
+    except LabError as e:
+        _judge(host, e, outcome)
+        host.collect()
+        # the next host has the same folder
+        kept = paths.REPO / "build" / "check" / f"{host.name}-{time.strftime('%H%M%S')}"
+        shutil.copytree(host.logs, kept, dirs_exist_ok=True)
+        (kept / "why.txt").write_text(f"{outcome}\n\n{e}\n")
     return outcome
 
 
@@ -110,7 +140,7 @@ def _verdict(host, error):
             bad = verdict.of_living(vm.text(), f"guest {vm.name}")
             if bad:
                 return bad
-        # registers of the guest pass through the same VMRUN; with one CPU no guest was ever lost that way
+        # with one CPU no guest was ever lost without a word
         if host.smp > 1:
             return verdict.Verdict(NO_RESULT, str(error).splitlines()[0].replace(" by itself", " without a word"))
     return verdict.Verdict(FAILURE, " / ".join(str(error).splitlines()[:3]))
@@ -136,9 +166,18 @@ def _prepare(host):
     checkers.begin(host)
     host.install()
     host.swap_on()
-    nl = Netlink(host).load()
     host.put(paths.LAB / "toggle.py", f"{FOLDER}/toggle.py")
-    return nl
+
+
+def _loaded(host, body):
+    """Run body(host, nl) with the module loaded; afterwards nothing of it is left, and no log says anything bad."""
+    nl = Netlink(host).load()
+    body(host, nl)
+    nl.unload()
+    found = trouble(host.dmesg())
+    if found:
+        raise Wrong(f"host: {found[0]}")
+    checkers.finish_host(host)
 
 
 def _guest(host, name, load):
@@ -146,8 +185,7 @@ def _guest(host, name, load):
     return VM(host, name, vcpus=VCPUS, workload=load, insmod=module)
 
 
-def _storm(host, seconds, outcome):
-    nl = _prepare(host)
+def _storm(host, nl, seconds, outcome):
     guests = {}
     for name in GUESTS:
         vm = _guest(host, name, LOAD).start()
@@ -160,7 +198,11 @@ def _storm(host, seconds, outcome):
     while (left := seconds - (time.monotonic() - begin)) > 0:
         before = {vm: switches(vm) for vm in guests} if turn else None
         out = host.run(f"python3 {FOLDER}/toggle.py {min(left, SLICE_SEC):.1f} {outcome.seed + turn} "
-                       + " ".join(f"{vm_id}:{VCPUS}" for vm_id in guests.values()), timeout=SLICE_SEC + 60)
+                       + " ".join(f"{vm_id}:{VCPUS}" for vm_id in guests.values()), timeout=SLICE_SEC + 60, check=False)
+        if out.rc:
+            for vm in guests:
+                vm.check()
+            raise Wrong(f"toggle.py: {out.stderr.strip()}")
         outcome.toggles += json.loads(out.stdout)["toggles"]
         turn += 1
         if before:
@@ -177,8 +219,7 @@ def _storm(host, seconds, outcome):
     _clean(host, nl)
 
 
-def _boots(host, count, seconds, outcome):
-    nl = _prepare(host)
+def _boots(host, nl, count, seconds, outcome):
     begin = time.monotonic()
     while outcome.boots < count and (outcome.boots == 0 or time.monotonic() - begin < seconds):
         with _guest(host, f"boot{outcome.boots + 1}", SHORT_LOAD) as vm:
@@ -190,15 +231,6 @@ def _boots(host, count, seconds, outcome):
             outcome.rescues += guest_counts(vm)
         outcome.boots += 1
     outcome.seconds = time.monotonic() - begin
-    _clean(host, nl)
-
-
-def _clean(host, nl):
-    nl.unload()
-    found = trouble(host.dmesg())
-    if found:
-        raise Wrong(f"host: {found[0]}")
-    checkers.finish_host(host)
 
 
 # -- what must be true -----------------------------------------------------------------------------------------

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """Verdict: was it our software that failed, or the emulator of the host?
 
-QEMU's emulation of AMD SVM ends hosts with two CPUs after some minutes of swap load, our modules loaded or not: an
-interrupt is taken right after VMRUN, with registers and stack of nobody. Such an end says nothing about our
-software. It is neither a pass nor a failure, and is told by its signature alone: whatever else is in the
-console is a failure.
+QEMU's emulation of AMD SVM ended hosts with guests on two CPUs after some minutes of swap load, our modules loaded or
+not: an interrupt is taken right after VMRUN, with registers and stack of nobody. The cause, as far as it is known, is
+kept away (NO_GUESTS in host.py). Such an end says nothing about our software. It is neither a pass nor a failure, and
+is told by its signature alone: whatever else is in the console is a failure.
 """
 
 import re

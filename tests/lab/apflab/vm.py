@@ -225,7 +225,8 @@ class VM:
         out = self.host.run(f"sed -n 's/^VmSwap:[^0-9]*\\([0-9]*\\).*/\\1/p' /proc/{self.pid}/status").stdout
         return int(out or 0)
 
-    def _check(self):
+    def check(self):
+        """Raise VMDied when it has ended."""
         if not self.alive():
             self._raise_dead()
 
@@ -286,7 +287,7 @@ class VM:
                 return row
             if time.monotonic() > deadline:
                 raise Timeout(f"{self.name}: workload not done in {patient(timeout):.0f} s, last sample {row}")
-            self._check()
+            self.check()
             time.sleep(1)
 
     def run(self, cmd, timeout=60, check=False):
@@ -306,14 +307,14 @@ class VM:
             wait = 3
             while True:
                 try:
-                    if self._shell.run("true", wait, self._check)[0] == 0:
+                    if self._shell.run("true", wait, self.check)[0] == 0:
                         break
                 except Timeout:
                     if time.monotonic() > deadline:
                         raise
                     wait *= 2
         try:
-            rc, out = self._shell.run(cmd, max(1, deadline - time.monotonic()), self._check)
+            rc, out = self._shell.run(cmd, max(1, deadline - time.monotonic()), self.check)
         except ShellClosed:
             self.host.check()
             self.host.wait_for(lambda: not self.alive(), 30, f"the end of {self.name}, whose channel closed")
