@@ -98,3 +98,30 @@ def test_who_lives_has_no_excuse(text):
 
 def test_who_lives_and_is_well():
     assert verdict.of_living(BOOT, "guest vm1") is None
+
+
+def interrupted_entry(flags="00010002", interrupted="asm_sysvec_kvm_asyncpf_interrupt+0x0/0x20"):
+    """A guest whose handler of page-ready was itself interrupted."""
+    return (oops("BUG: ENTRY_TRAMPOLINE stack guard page was hit at 1 (stack is 2..3)", "error_entry+0x10/0x170",
+                 "sysvec_kvm_asyncpf_interrupt+0xe/0x90|asm_sysvec_kvm_asyncpf_interrupt+0x1a/0x20").replace(
+        "[  312.412690]  </TASK>", f"[  312.412630] RIP: 0010:{interrupted}\n[  312.412631] Code: e9 b1 05 00 00 90 <f3> 0f 1e fa\n"
+                   f"[  312.412632] RSP: 0000:fffffe000003dfd8 EFLAGS: {flags}\n[  312.412690]  </TASK>"))
+
+
+def test_interrupt_that_is_delivered_twice():
+    assert verdict.of_dead_guest(BOOT + interrupted_entry(), "guest vm1").kind == verdict.NO_RESULT
+    assert verdict.of_living(BOOT + interrupted_entry(), "guest vm1").kind == verdict.FAILURE
+
+
+@pytest.mark.parametrize("text", [
+    interrupted_entry(flags="00010202"), interrupted_entry(interrupted="asm_exc_page_fault+0x0/0x30"),
+    interrupted_entry(interrupted="asm_sysvec_kvm_asyncpf_interrupt+0x1a/0x20"),
+    interrupted_entry().replace("error_entry+0x10/0x170", "apf_guest_wait+0x10/0x170 [apf_guest]"),
+    FAILURE["a page fault elsewhere"],
+])
+def test_a_guests_other_ends_are_failures(text):
+    assert verdict.of_dead_guest(BOOT + text, "guest vm1").kind == verdict.FAILURE
+
+
+def test_guest_without_a_report():
+    assert verdict.of_dead_guest(BOOT, "guest vm1") is None

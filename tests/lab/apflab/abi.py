@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """A guest that speaks KVM's interface of asynchronous page faults directly; see tests/lab/abi."""
 
+import contextlib
 import itertools
 import json
 import select
@@ -42,7 +43,8 @@ class AbiGuest:
 
     def close(self):
         """The VMM ends with its standard input."""
-        self.child.stdin.close()
+        with contextlib.suppress(OSError):
+            self.child.stdin.close()
         try:
             self.child.wait(patient(30))
         except subprocess.TimeoutExpired:

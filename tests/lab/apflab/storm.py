@@ -136,11 +136,12 @@ def _verdict(host, error):
     if bad:
         return bad
     if isinstance(error, VMDied):
-        for vm in host.vms:
-            bad = verdict.of_living(vm.text(), f"guest {vm.name}")
-            if bad:
-                return bad
-        # with one CPU no guest was ever lost without a word
+        # with one CPU no guest was ever lost by the emulator
+        of_guest = verdict.of_dead_guest if host.smp > 1 else verdict.of_living
+        found = [got for vm in host.vms if (got := of_guest(vm.text(), f"guest {vm.name}"))]
+        if found:
+            # one that fails counts more than one that has no result
+            return min(found, key=lambda got: got.kind != FAILURE)
         if host.smp > 1:
             return verdict.Verdict(NO_RESULT, str(error).splitlines()[0].replace(" by itself", " without a word"))
     return verdict.Verdict(FAILURE, " / ".join(str(error).splitlines()[:3]))

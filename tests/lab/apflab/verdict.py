@@ -24,6 +24,12 @@ AFTER_VMRUN = re.compile(r"RIP: \w+:__svm_vcpu_run\+")
 STRAY = re.compile(r"BUG: unable to handle|Oops|general protection fault|double fault|stack segment|invalid opcode|"
                    r"stack guard page was hit")
 
+# Lines of a stack: the entry of an interrupt, and what that interrupted.
+ENTRY = re.compile(r"^(asm_(sysvec|common_interrupt)\w*)\+0x\w+/")
+INTERRUPTED = re.compile(r"^RIP: 0010:(\w+)\+0x0/")
+EFLAGS = re.compile(r"EFLAGS: ([0-9a-f]{8})")
+IF = 0x200
+
 FAILURE, NO_RESULT = "failure", "no result"
 
 
@@ -62,6 +68,21 @@ def emulators(report):
     return bool(STACK_GUARD.search(body) or AFTER_VMRUN.search(body))
 
 
+def delivered_twice(report):
+    """Was an interrupt delivered once more before the first instruction of its handler, with interrupts off?
+
+    QEMU's helper of VMRUN delivers an injected interrupt itself, and leaves it noted as pending. If another CPU calls
+    the vCPU out of its loop right then, the interrupt is delivered again.
+    """
+    lines = [re.sub(r"^\[[^]]*\]\s*", "", line) for line in report]
+    for above, line, *below in zip(lines, lines[1:], lines[2:], lines[3:]):
+        entry, interrupted = ENTRY.match(above), INTERRUPTED.match(line)
+        flags = EFLAGS.search("\n".join(below))
+        if entry and interrupted and flags and entry.group(1) == interrupted.group(1) and not int(flags.group(1), 16) & IF:
+            return True
+    return False
+
+
 def of_dead_host(console):
     """Verdict on a host whose emulator has ended or reset, by the @console up to there."""
     all_of_it = reports(console)
@@ -75,8 +96,17 @@ def of_dead_host(console):
     return Verdict(NO_RESULT, "reset without a word")
 
 
+def of_dead_guest(console, what):
+    """Verdict on a guest of a host with several CPUs for guests, by its @console: None without a report in it."""
+    found = reports(console)
+    if found and delivered_twice(found[0]) and not OURS.search("\n".join(found[0])):
+        return Verdict(NO_RESULT, f"{what}: an interrupt was delivered twice: {found[0][0].strip()}")
+    return of_living(console, what)
+
+
 def of_living(console, what):
-    """Verdict on a host or guest that lives (or a guest that ended): FAILURE, or None when nothing is wrong.
+    """Verdict on a host or guest that lives, or on a guest that ended on a host with one CPU: FAILURE, or None when
+    nothing is wrong.
 
     Our hosts panic on an oops, so one that has the emulator's signature and lives on is no known end.
     """
