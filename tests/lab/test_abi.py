@@ -76,7 +76,7 @@ def test_not_watched(guest, scenario, release):
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("state", STATES)
-def test_watched(nl, guest, vm_id, state, scenario):
+def test_watched(nl, guest, vm_id, state, scenario, release):
     nl.set(vm_id, STATES[state])
     before = nl.vm(vm_id)["STATS"]
     got = guest.play(scenario)
@@ -88,7 +88,9 @@ def test_watched(nl, guest, vm_id, state, scenario):
     assert stats["NOT_PRESENT"] == stats["READY"] - stats["READY_UNKNOWN"] + stats["DROPPED"] + vcpu["OUTSTANDING"], stats
     assert stats["READY_ALL"] == got["wake_all"], stats
     if state == "off":
-        assert stats["NOT_PRESENT"] == 0 and stats["REFUSED"] > 0, stats
+        assert stats["NOT_PRESENT"] == 0, stats
+        # without our help a swap-in of 6.1 waits where others return, and KVM has nothing to ask
+        assert (stats["REFUSED"] > 0) == (release != "bookworm"), stats
     if scenario in ("not-enabled", "user-only-in-kernel"):
         # no fault can be delivered: KVM halts the vCPU instead, where the gate allows it
         assert (stats["HALTED"] > 0) == (state == "on"), stats
