@@ -67,7 +67,6 @@ def run(command, monkeypatch, tmp_path):
     """The command with one piece for each of some releases, and figures in tmp_path."""
     out = tmp_path / "build" / "check" / "storm.json"
     out.parent.mkdir(parents=True)
-    monkeypatch.setattr(command, "OUT", out)
     monkeypatch.setattr(command.paths, "REPO", tmp_path)
 
     def one(*releases, **options):

@@ -39,8 +39,9 @@
 #define USER_CODE_SEL 0x23
 #define TSS_SEL	      0x28
 
-#define PORT 0x10
-#define SMIS 8
+#define PORT   0x10
+#define SMIS   8
+#define VECTOR 0x50 /* of page-ready */
 
 /* What the guest asks of its VMM through PORT. */
 enum request {

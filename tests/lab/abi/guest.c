@@ -20,7 +20,6 @@
 #define AS_INT	    8UL
 #define NOT_PRESENT 1
 #define WAKE_ALL    (~0U)
-#define VECTOR	    0x50
 
 #define M ((volatile struct mailbox *)MAILBOX)
 

@@ -2,10 +2,10 @@
 /*
  * The VMM of guest.c: one vCPU, and memory that it can have swapped out.
  *
- *   abi GROUP    GROUP: folder of the control group that abi is in, with memory.reclaim
+ *   vmm GROUP    GROUP: folder of the control group that vmm is in, with memory.reclaim
  *
  * Says "created PID", then reads lines "SCENARIO ROUNDS" and answers each with a line of JSON: what
- * the guest has counted. A scenario that does not end in time has "ended" false, and ends abi.
+ * the guest has counted. A scenario that does not end in time has "ended" false, and ends vmm.
  */
 #include <err.h>
 #include <errno.h>
@@ -18,7 +18,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "abi.h"
@@ -155,7 +154,7 @@ static void fill_memory(void)
 	put64(TSS + 4, TRAP_STACK);
 	gate(13, guest_protection, 0);
 	gate(14, guest_page_fault, 0);
-	gate(0x50, guest_ready, 0);
+	gate(VECTOR, guest_ready, 0);
 	gate(0x80, guest_leave_user, 3);
 	memcpy(low + SMBASE + 0x8000, smm, sizeof(smm));
 	memcpy(low + CODE, __start_guest, (size_t)(__stop_guest - __start_guest));
@@ -289,7 +288,7 @@ int main(int argc, char **argv)
 	int i;
 
 	if (argc != 2)
-		errx(2, "usage: abi GROUP");
+		errx(2, "usage: vmm GROUP");
 	snprintf(path, sizeof(path), "%s/memory.reclaim", argv[1]);
 	reclaim = open(path, O_WRONLY | O_CLOEXEC);
 	if (reclaim < 0)
