@@ -132,8 +132,9 @@ def start(start_apfd, domains_uri, directory, world):
     def started():
         apfd = start_apfd("--connect", domains_uri, "--pid-dir", directory, f"--proc-dir={directory}/proc",
                           f"--sys-dir={directory}/sys", f"--cgroup-dir={directory}/cgroup")
-        wait_for("the processes", lambda: [o for o in apfd.managed().values() if o[VM]["PID"]]
-                 == [o for o in apfd.managed().values() if str(o[VM]["Name"]).startswith("web")][:len(world.memories)])
+        # Of a process that was just found it is not known yet how much is on swap, so that nothing is refused.
+        wait_for("the processes", lambda: sum(bool(o[VM]["PID"] and o[VM]["SwappedSource"] != "unknown")
+                                              for o in apfd.managed().values()) == len(world.memories))
         return apfd
 
     return started
