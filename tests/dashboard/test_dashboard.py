@@ -650,6 +650,32 @@ def test_three_hundred_vms(page):
     assert search.get_attribute("value") == "build-30x"
 
 
+# Fixed work of the kinds that a page does: objects, sorting, text, elements and their layout.
+WORK = """
+    const times = [];
+    for (let turn = 0; turn < 10; turn++) {
+        const begin = performance.now();
+        const list = [];
+        for (let i = 0; i < 20000; i++)
+            list.push({ name: `vm-${(i * 7919) % 20011}`, value: (i * 31) % 1000 });
+        list.sort((a, b) => a.name < b.name ? -1 : 1);
+        const table = document.createElement("table");
+        for (const item of list.slice(0, 300)) {
+            const line = table.insertRow();
+            for (const text of [item.name, String(item.value), "some more text"])
+                line.insertCell().textContent = text;
+        }
+        document.body.append(table);
+        table.getBoundingClientRect();
+        table.remove();
+        times.push(performance.now() - begin);
+    }
+    return Math.min(...times);
+"""
+# What the work takes where the page keeps the limit with ease: its longest task takes about three times as long.
+WORK_MSEC = 12
+
+
 def test_no_long_task(page):
     """With 300 VMs nothing keeps the page from reacting for 50 ms, once it is drawn."""
     b = page("vms=300")
@@ -658,29 +684,39 @@ def test_no_long_task(page):
         const report = list => window.long.push(...list.getEntries().map(e => Math.round(e.duration)));
         new PerformanceObserver(report).observe({type: "longtask"});""")
 
-    def longest(action):
+    def without_waiting(code, look):
         """
-        The browser reports tasks of more than 50 ms. What the page waited for a CPU, because other programs
-        of this machine had it, is no time of the page.
+        The milliseconds that @look returns after @code, less the share that the page's thread waited for a CPU,
+        because other programs of this machine had it.
         """
         before = b.scheduled()
-        b.js("window.long = []; " + action)
-        # at least two times new figures, and several redraws
-        time.sleep(5)
+        b.js(code)
+        msec = look()
         after = b.scheduled()
         ran, waited = (sum(after[pid][i] - before[pid][i] for pid in before.keys() & after) for i in (0, 1))
         assert ran > 0
-        return max(b.js("return window.long"), default=0) * ran / (ran + waited)
+        return msec * ran / (ran + waited)
+
+    def longest(action):
+        """The browser reports tasks of more than 50 ms."""
+        def look():
+            # at least two times new figures, and several redraws
+            time.sleep(5)
+            return max(b.js("return window.long"), default=0)
+
+        return without_waiting("window.long = []; " + action, look)
 
     # the measurement itself: a script that runs for long is seen
     assert longest("setTimeout(() => { const end = performance.now() + 500; while (performance.now() < end); });") > 50
     for action in ("", "document.querySelector('.apf-pages button[aria-label=\"Next page\"]').click()",
                    "document.querySelector('tr[data-vm] [id^=apf-open-]').click()"):
-        # A garbage collection, or a neighbour on the same core, may hit some of them; what the page does itself comes each time.
-        seen = []
-        while len(seen) < 8 and min(seen, default=51) > 50:
+        # A garbage collection, or a neighbour on the same core, may hit some of them; what the page does itself comes
+        # each time. A slower machine has as much more time as it takes for the same work.
+        seen, limit = [], 50
+        while len(seen) < 8 and min(seen, default=limit + 1) > limit:
             seen.append(longest(action))
-        assert min(seen) <= 50, (action, seen)
+            limit = max(limit, 50 / WORK_MSEC * without_waiting("", lambda: b.js(WORK)))
+        assert min(seen) <= limit, (action, seen, limit)
 
 
 def test_address(page):
