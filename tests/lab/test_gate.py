@@ -10,7 +10,7 @@ from apflab.build import Build
 from apflab.logs import no_trouble
 from apflab.netlink import OFF, ON, PV, NOT_NEEDED, NOWAIT_ACTIVE, NOWAIT_OFF, Refused, difference
 from apflab.patience import patient
-from apflab.trace import Trace, async_latencies, log2_histogram, tokens, waits
+from apflab.trace import Trace, async_latencies, log2_histogram, times_with_a_page_being_read, tokens, waits
 
 # Twice as much as the limit leaves, so that about every second touch swaps; two threads on each vCPU.
 LOAD = "-p -f 4 -w 1 -m 220 -t 0"
@@ -161,30 +161,45 @@ def test_async_latency_agrees_with_a_witness(nl, watched):
     assert mean == pytest.approx(sum(latencies) / len(latencies), rel=0.1)
 
 
+def threads_of_vcpus(nl, vm):
+    return [int(path.split("/")[4]) for path in nl.host.run(f"grep -l KVM /proc/{vm.pid}/task/*/comm").stdout.split()]
+
+
+def traced(nl, vm, grow, look, events=(), **kprobes):
+    """
+    (what @look() sees before and after @grow(), both while the VM is suspended; the trace of what was between). The
+    probes are name=function, and in and out of the function where the name is "sleep".
+    """
+    probes = [f"p:apf_{name} {function}" for name, function in kprobes.items()]
+    probes += [f"r64:apf_{name}_out {function}" for name, function in kprobes.items() if name == "sleep"]
+    nl.host.run(f"virsh -q suspend {vm.name}")
+    before = look()
+    with Trace(nl.host, events=events, kprobes=probes, switches_of="CPU */KVM") as trace:
+        nl.host.run(f"virsh -q resume {vm.name}")
+        grow()
+        nl.host.run(f"virsh -q suspend {vm.name}")
+    after = look()
+    nl.host.run(f"virsh -q resume {vm.name}")
+    return before, after, trace.events()
+
+
 def measure_stalls(nl, vm, vm_id, at_least):
     """(counters grown, seconds of each wait by a witness, major faults of the vCPUs' threads) with the gate off."""
     stall = nl.info()["INFO_HOOK"]["STALL"]["NAME"]
     nl.set(vm_id, OFF)
     everybody_asks_again(nl, vm_id)
-    threads = nl.host.run(f"grep -l KVM /proc/{vm.pid}/task/*/comm").stdout.split()
-    majflt = "cat " + " ".join(t.replace("comm", "stat") for t in threads) + " | sed 's/.*) //' | cut -d' ' -f10"
+    tids = threads_of_vcpus(nl, vm)
+    stats = " ".join(f"/proc/{vm.pid}/task/{tid}/stat" for tid in tids)
 
-    def major_faults():
-        return sum(int(n) for n in nl.host.run(majflt).stdout.split())
+    def look():
+        faults = nl.host.run(f"cat {stats} | sed 's/.*) //' | cut -d' ' -f10").stdout.split()
+        return sum(map(int, faults)), nl.vcpus(vm_id)
 
-    nl.host.run(f"virsh -q suspend {vm.name}")
-    faults, before = major_faults(), nl.vcpus(vm_id)
-    probes = (f"p:apf_in {stall}", f"r64:apf_out {stall}")
-    with Trace(nl.host, events=(), kprobes=probes, switches_of="CPU */KVM") as trace:
-        nl.host.run(f"virsh -q resume {vm.name}")
-        grows(nl, vm_id, "SYNC_STALLS", at_least)
-        nl.host.run(f"virsh -q suspend {vm.name}")
-    faults, after = major_faults() - faults, nl.vcpus(vm_id)
-    nl.host.run(f"virsh -q resume {vm.name}")
-    grown = [difference(b, a) for b, a in zip(before, after)]
+    (faults, before), (faults_after, after), events = traced(
+        nl, vm, lambda: grows(nl, vm_id, "SYNC_STALLS", at_least), look, sleep=stall)
     # Other VMs of the host fault, too.
-    tids = {int(t.split("/")[4]) for t in threads}
-    return grown, waits([e for e in trace.events() if e[1] in tids], "apf_in", "apf_out"), faults
+    lengths = waits([e for e in events if e[1] in tids], "apf_sleep", "apf_sleep_out")
+    return difference(before, after), lengths, faults_after - faults
 
 
 def test_sync_stalls_agree_with_a_witness(nl, watched):
@@ -239,18 +254,20 @@ def test_time_saved_is_the_time_stopped_without_us(nl, vm):
 
 def test_nothing_is_saved_by_a_guest_that_has_nothing_else_to_do(nl, vm):
     guest = vm("waits", vcpus=1, workload="-f 1 -w 0 -m 220 -t 0")
+    # It has the CPU whenever it can run, so that it runs when it is not halted.
+    tids = threads_of_vcpus(nl, guest)
+    nl.host.run("; ".join(f"chrt -f -p 1 {tid}" for tid in tids))
     vm_id = nl.add(guest.pid)
-    # The median of some turns: a machine that stands still while the vCPU is on its way to HLT does so in one of them.
-    looks = [nl.vm(vm_id)["STATS"]]
-    for _turn in range(5):
-        grows(nl, vm_id, "READY", 60)
-        looks.append(nl.vm(vm_id)["STATS"])
-    grown = [difference(before, after) for before, after in zip(looks, looks[1:])]
-    share = statistics.median(g["SAVED_NSEC"] / g["ASYNC_NSEC"] for g in grown)
-    print(f"saved {share:.1%} of the time with a page outstanding")
-    # Interrupts, and the way to HLT and back: 0.2, or twice as much where the emulator gets half of a CPU. With the time in
-    # HLT it would be 1.
-    assert 0 < share < 0.6, grown
+    before, after, events = traced(
+        nl, guest, lambda: grows(nl, vm_id, "READY", 300), lambda: nl.vm(vm_id)["STATS"],
+        ("kvm/kvm_async_pf_not_present", "kvm/kvm_async_pf_ready"),
+        read="kvm_arch_async_page_present_queued", sleep="kvm_vcpu_block")
+    saved = difference(before, after)["SAVED_NSEC"] / 1e9
+    ran, slept = times_with_a_page_being_read(events, *tids)
+    print(f"while a page was read, the vCPU ran for {ran:.2f} s and slept for {slept:.2f} s; {saved:.2f} s saved")
+    # Interrupts, and the way to HLT and back: the slower the emulator, the more.
+    assert saved == pytest.approx(ran, rel=0.2)
+    assert slept > 0
 
     guest.stop()
     idle = vm("idle", vcpus=1, workload=None)

@@ -93,6 +93,26 @@ def waits(events, entry, leave):
     return found
 
 
+def times_with_a_page_being_read(events, vcpu):
+    """
+    (seconds that the thread @vcpu ran, seconds that it slept) from "not present" until the page was read. For one vCPU
+    that has one page outstanding at a time.
+    """
+    reading, asleep, last = False, False, 0
+    seconds = {False: 0, True: 0}
+    for sec, tid, name, _ in events:
+        if reading:
+            seconds[asleep] += sec - last
+        last = sec
+        if name == "kvm_async_pf_not_present":
+            reading = True
+        elif name in ("apf_read", "kvm_async_pf_ready"):
+            reading = False
+        elif tid == vcpu and name in ("apf_sleep", "apf_sleep_out"):
+            asleep = name == "apf_sleep"
+    return seconds[False], seconds[True]
+
+
 def log2_histogram(seconds, buckets=32):
     """Buckets as in the ABI: below 1 us, then powers of two of microseconds."""
     hist = [0] * buckets
