@@ -98,6 +98,7 @@ def hosts(host, make_host):
         Netlink(h).load()
         h.run("systemd-sysusers && systemctl restart apfd apf-exporter.socket", timeout=120)
     yield host, other
+    other.close()
     host.run("systemctl stop apf-exporter.socket apf-exporter apfd; rmmod apf_host", check=False, timeout=120)
 
 
