@@ -10,8 +10,8 @@ from apflab import VM
 from apflab.logs import no_trouble
 from apflab.recovery import LOAD, go_on, push_out, recall, recovery
 
-REGION_MIB = 72
-PUSHED_MIB = 76
+REGION_MIB = 40
+PUSHED_MIB = 52
 # With less on swap a test says little.
 ENOUGH_BYTES = 24 << 20
 

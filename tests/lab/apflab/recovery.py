@@ -10,6 +10,7 @@ from .patience import patient
 # One thread that touches pages at random.
 LOAD = "-f 1 -w 0 -m {mib} -t 0 -i 500"
 SHARE = 0.95
+# One each second.
 SETTLED_LOOKS = 6
 
 
@@ -40,6 +41,10 @@ def recall(vm, *options):
     return lines
 
 
+def _came(seen):
+    return seen[0][1] - seen[-1][1]
+
+
 def recovery(vm, with_recall, limit_sec):
     """
     Lets the load go on: seconds until 95 % are back of what comes back, and the lines of "apfctl recall". How fast the
@@ -53,11 +58,12 @@ def recovery(vm, with_recall, limit_sec):
         # without what a slow machine needs to start a program
         begin = time.monotonic() - lines[-1]["elapsed_sec"]
         seen.append((lines[-1]["elapsed_sec"], vm.swapped_kib()))
-    # until less than a hundredth of what came back came in the last looks, one each second
-    while len(seen) <= SETTLED_LOOKS or seen[-SETTLED_LOOKS][1] - seen[-1][1] > (seen[0][1] - seen[-1][1]) / 100:
+    # until less than a hundredth of what came back came in the last eighth of the time: however slow the guest is
+    while (len(seen) <= SETTLED_LOOKS or _came(seen) <= 0
+           or _came(seen[-max(SETTLED_LOOKS, len(seen) // 8):]) > _came(seen) / 100):
         if seen[-1][0] > patient(limit_sec):
             raise Timeout(f"{vm.name}: pages still come back after {limit_sec} s; (seconds, KiB on swap): {seen[-5:]}")
         time.sleep(1)
         seen.append((time.monotonic() - begin, vm.swapped_kib()))
-    enough = seen[-1][1] + (1 - SHARE) * (seen[0][1] - seen[-1][1])
+    enough = seen[-1][1] + (1 - SHARE) * _came(seen)
     return next(seconds for seconds, kib in seen if kib <= enough), lines
