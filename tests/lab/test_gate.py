@@ -265,7 +265,7 @@ def test_nothing_is_saved_by_a_guest_that_has_nothing_else_to_do(nl, vm):
     saved = difference(before, after)["SAVED_NSEC"] / 1e9
     ran, slept = times_with_a_page_being_read(events, *tids)
     print(f"while a page was read, the vCPU ran for {ran:.2f} s and slept for {slept:.2f} s; {saved:.2f} s saved")
-    # Interrupts, and the way to HLT and back: the slower the emulator, the more.
+    # It runs for interrupts, and on the way to HLT and back: the slower the emulator, the longer.
     assert saved == pytest.approx(ran, rel=0.2)
     assert slept > 0
 
