@@ -165,16 +165,15 @@ def threads_of_vcpus(nl, vm):
     return [int(path.split("/")[4]) for path in nl.host.run(f"grep -l KVM /proc/{vm.pid}/task/*/comm").stdout.split()]
 
 
-def traced(nl, vm, grow, look, events=(), **kprobes):
-    """
-    (what @look() sees before and after @grow(), both while the VM is suspended; the trace of what was between). The
-    probes are name=function, and in and out of the function where the name is "sleep".
-    """
-    probes = [f"p:apf_{name} {function}" for name, function in kprobes.items()]
-    probes += [f"r64:apf_{name}_out {function}" for name, function in kprobes.items() if name == "sleep"]
+def in_and_out(function):
+    return f"p:apf_in {function}", f"r64:apf_out {function}"
+
+
+def traced(nl, vm, grow, look, kprobes, events=()):
+    """What @look() sees before and after @grow(), both while the VM is suspended, and the trace of what was between."""
     nl.host.run(f"virsh -q suspend {vm.name}")
     before = look()
-    with Trace(nl.host, events=events, kprobes=probes, switches_of="CPU */KVM") as trace:
+    with Trace(nl.host, events=events, kprobes=kprobes, switches_of="CPU */KVM") as trace:
         nl.host.run(f"virsh -q resume {vm.name}")
         grow()
         nl.host.run(f"virsh -q suspend {vm.name}")
@@ -196,9 +195,9 @@ def measure_stalls(nl, vm, vm_id, at_least):
         return sum(map(int, faults)), nl.vcpus(vm_id)
 
     (faults, before), (faults_after, after), events = traced(
-        nl, vm, lambda: grows(nl, vm_id, "SYNC_STALLS", at_least), look, sleep=stall)
+        nl, vm, lambda: grows(nl, vm_id, "SYNC_STALLS", at_least), look, in_and_out(stall))
     # Other VMs of the host fault, too.
-    lengths = waits([e for e in events if e[1] in tids], "apf_sleep", "apf_sleep_out")
+    lengths = waits([e for e in events if e[1] in tids], "apf_in", "apf_out")
     return difference(before, after), lengths, faults_after - faults
 
 
@@ -260,10 +259,10 @@ def test_nothing_is_saved_by_a_guest_that_has_nothing_else_to_do(nl, vm):
     vm_id = nl.add(guest.pid)
     before, after, events = traced(
         nl, guest, lambda: grows(nl, vm_id, "READY", 300), lambda: nl.vm(vm_id)["STATS"],
-        ("kvm/kvm_async_pf_not_present", "kvm/kvm_async_pf_ready"),
-        read="kvm_arch_async_page_present_queued", sleep="kvm_vcpu_block")
+        (*in_and_out("kvm_vcpu_block"), "p:apf_read kvm_arch_async_page_present_queued"),
+        ("kvm/kvm_async_pf_not_present", "kvm/kvm_async_pf_ready"))
     saved = difference(before, after)["SAVED_NSEC"] / 1e9
-    ran, slept = times_with_a_page_being_read(events, *tids)
+    ran, slept = times_with_a_page_being_read(events, *tids, "apf_in", "apf_out", "apf_read")
     print(f"while a page was read, the vCPU ran for {ran:.2f} s and slept for {slept:.2f} s; {saved:.2f} s saved")
     # It runs for interrupts, and on the way to HLT and back: the slower the emulator, the longer.
     assert saved == pytest.approx(ran, rel=0.2)

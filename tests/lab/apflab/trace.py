@@ -93,10 +93,10 @@ def waits(events, entry, leave):
     return found
 
 
-def times_with_a_page_being_read(events, vcpu):
+def times_with_a_page_being_read(events, vcpu, entry, leave, read):
     """
-    (seconds that the thread @vcpu ran, seconds that it slept) from "not present" until the page was read. For one vCPU
-    that has one page outstanding at a time.
+    (seconds that the thread @vcpu ran, seconds that it slept, from @entry to @leave) from "not present" until the event
+    @read. For one vCPU that has one page outstanding at a time.
     """
     reading, asleep, last = False, False, 0
     seconds = {False: 0, True: 0}
@@ -106,10 +106,10 @@ def times_with_a_page_being_read(events, vcpu):
         last = sec
         if name == "kvm_async_pf_not_present":
             reading = True
-        elif name in ("apf_read", "kvm_async_pf_ready"):
+        elif name in (read, "kvm_async_pf_ready"):
             reading = False
-        elif tid == vcpu and name in ("apf_sleep", "apf_sleep_out"):
-            asleep = name == "apf_sleep"
+        elif tid == vcpu and name in (entry, leave):
+            asleep = name == entry
     return seconds[False], seconds[True]
 
 
